@@ -1,0 +1,201 @@
+"""The stereo rig: two raw cameras and the rectified pair that all results refer to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from rsb_pose_ros.stereo.calibration import CalibrationError, check_projections, matrix_from_yaml, read_yaml
+from rsb_pose_ros.stereo.camera import Camera
+from rsb_pose_ros.stereo.crop import StereoCrop
+
+# Beyond this shrinking factor bilinear sampling skips pixels and aliases; the raw image is area-averaged first.
+ALIASING_FREE_SCALE = 2.0
+
+
+@dataclass(frozen=True)
+class StereoRig:
+    """Two calibrated cameras. Points are in the left camera's rectified optical frame, metres (REP-103, REP-105).
+
+    cameras: (left, right); projections: (2, 3, 4) float64 rectified P of both views, pixels,
+    right P[0, 3] = −fx·baseline.
+    """
+
+    cameras: tuple[Camera, Camera]
+    projections: np.ndarray
+
+    def __post_init__(self) -> None:
+        check_projections(self.projections[0], self.projections[1])
+
+    @property
+    def focal_length(self) -> float:
+        """fx of the rectified pair, pixels."""
+        return float(self.projections[0, 0, 0])
+
+    @property
+    def baseline(self) -> float:
+        """Distance of the optical centres, metres, positive."""
+        return float(-self.projections[1, 0, 3] / self.projections[1, 0, 0])
+
+    @classmethod
+    def from_calibration(
+        cls,
+        K1: np.ndarray,
+        D1: np.ndarray,
+        K2: np.ndarray,
+        D2: np.ndarray,
+        R: np.ndarray,
+        T: np.ndarray,
+        image_size: tuple[int, int],
+        distortion_model: str = "plumb_bob",
+    ) -> StereoRig:
+        """A rig from cv2.stereoCalibrate's results: x_right = R·x_left + T, T in metres; image_size (width, height).
+
+        Rotations come from cv2.stereoRectify. Its principal points do not: on wide or verged pairs they throw the
+        scene out of the picture. Each view is re-centred on its own raw image centre instead; the difference of the
+        principal points is part of P and is subtracted from the disparity.
+        """
+        K1, K2, R = (np.asarray(m, np.float64).reshape(3, 3) for m in (K1, K2, R))
+        D1, D2, T = (np.asarray(v, np.float64).reshape(-1) for v in (D1, D2, T))
+        size = (int(image_size[0]), int(image_size[1]))
+        if abs(T[1]) > abs(T[0]):
+            raise CalibrationError(f"T = {T.tolist()} is a vertical baseline; expected a horizontal one (|Tx| > |Ty|)")
+        if T[0] >= 0:
+            raise CalibrationError(f"T = {T.tolist()} has Tx ≥ 0; expected Tx < 0 (x_right = R·x_left + T): swapped cameras")
+        # The rotations depend on R and T alone; distortion enters in the remap tables.
+        rotations = cv2.stereoRectify(K1, np.zeros(5), K2, np.zeros(5), size, R, T.reshape(3, 1))[:2]
+        cameras = (
+            Camera(K1, D1, rotations[0], size, distortion_model),
+            Camera(K2, D2, rotations[1], size, distortion_model),
+        )
+        focal = float(np.mean([K1[0, 0], K1[1, 1], K2[0, 0], K2[1, 1]]))
+        return cls(cameras, _recentred_projections(cameras, focal, float(np.linalg.norm(T))))
+
+    @classmethod
+    def from_camera_info(cls, left: Any, right: Any, rectified: bool = False) -> StereoRig:
+        """A rig from two sensor_msgs/CameraInfo (any object with their fields k, d, r, p, width, height, …).
+
+        rectified: the images are already rectified (image_rect); K, D and R are then ignored.
+        """
+        projections = np.stack([np.asarray(info.p, np.float64).reshape(3, 4) for info in (left, right)])
+        check_projections(*projections)
+        return cls((_camera_from_info(left, "left", rectified), _camera_from_info(right, "right", rectified)), projections)
+
+    @classmethod
+    def from_yaml(cls, path: str | Path, right: str | Path | None = None) -> StereoRig:
+        """A rig from one file with K1, D1, K2, D2, R, T, image_size (or image_width and image_height), plain YAML or
+        OpenCV FileStorage; or from two files as ROS's camera_calibration writes them (left.yaml, right.yaml)."""
+        if right is not None:
+            return cls.from_camera_info(*(_YamlInfo(read_yaml(p), str(p)) for p in (path, right)))
+        content = read_yaml(path)
+        missing = [key for key in ("K1", "D1", "K2", "D2", "R", "T") if key not in content]
+        if missing:
+            raise CalibrationError(f"calibration {path}: has no {', '.join(missing)}; expected K1 D1 K2 D2 R T image_size")
+        size = content.get("image_size") or [content.get("image_width"), content.get("image_height")]
+        if None in size:
+            raise CalibrationError(f"calibration {path}: has no image_size; expected [width, height]")
+        matrices = {key: matrix_from_yaml(content[key], shape, f"{path}: {key}") for key, shape in _YAML_SHAPES.items()}
+        return cls.from_calibration(
+            **matrices, image_size=tuple(size), distortion_model=content.get("distortion_model", "plumb_bob")
+        )
+
+    def with_rectified_input(self) -> StereoRig:
+        """The same rig for images that were rectified before (image_rect topics)."""
+        cameras = tuple(
+            Camera(projection[:, :3].copy(), np.zeros(0), np.eye(3), camera.size)
+            for camera, projection in zip(self.cameras, self.projections, strict=True)
+        )
+        return replace(self, cameras=cameras)
+
+    def check_image_size(self, left: np.ndarray, right: np.ndarray) -> None:
+        """Raise ValueError unless both images have the size that they were calibrated with."""
+        for side, image, camera in (("left", left, self.cameras[0]), ("right", right, self.cameras[1])):
+            found = (image.shape[1], image.shape[0]) if image.ndim >= 2 else image.shape
+            if found != camera.size:
+                raise ValueError(
+                    f"the {side} image is {'x'.join(map(str, found))}, its calibration is for "
+                    f"{camera.size[0]}x{camera.size[1]}; calibrate at the size that is published"
+                )
+
+    def view_bounds(self) -> np.ndarray:
+        """(2, 4) x_min, y_min, x_max, y_max of each raw view's outline in its rectified image, pixels."""
+        bounds = []
+        for camera, projection in zip(self.cameras, self.projections, strict=True):
+            width, height = camera.size
+            xs, ys = np.linspace(0, width - 1, 9), np.linspace(0, height - 1, 9)
+            outline = np.concatenate([[(x, y) for x in xs for y in (0, height - 1)], [(x, y) for y in ys for x in (0, width - 1)]])
+            image = camera.rays(outline) @ projection[:, :3].T
+            bounds.append(np.r_[image[:, :2].min(0), image[:, :2].max(0)])
+        return np.stack(bounds)
+
+    def cut(self, left: np.ndarray, right: np.ndarray, crop: StereoCrop) -> np.ndarray:
+        """Crops (2, S, S, 3) or (2, S, S) uint8 of raw images: rectification, crop and scale in one cv2.remap a view.
+
+        What lies outside a raw image is black.
+        """
+        cameras = crop.projections(self.projections)
+        views = []
+        for image, camera, projection in zip((left, right), self.cameras, cameras, strict=True):
+            factor = int(crop.scale * camera.matrix[0, 0] / self.focal_length)
+            if factor >= ALIASING_FREE_SCALE:
+                image, camera = shrink(image, camera, factor)
+            tables = camera.remap_tables(projection[:, :3], (crop.size, crop.size))
+            views.append(cv2.remap(image, *tables, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT))
+        return np.stack(views)
+
+
+_YAML_SHAPES = {"K1": (3, 3), "D1": (-1,), "K2": (3, 3), "D2": (-1,), "R": (3, 3), "T": (3,)}
+
+
+def shrink(image: np.ndarray, camera: Camera, factor: int) -> tuple[np.ndarray, Camera]:
+    """The image averaged over factor × factor pixels, and its camera; rows and columns that do not fill up are cut."""
+    small = camera.downscaled(factor)
+    width, height = small.size
+    area = image[: height * factor, : width * factor]
+    return cv2.resize(area, (width, height), interpolation=cv2.INTER_AREA), small
+
+
+def _recentred_projections(cameras: tuple[Camera, Camera], focal: float, baseline: float) -> np.ndarray:
+    """Rectified P (2, 3, 4) that put each raw image's centre into the middle column, and both into the same row."""
+    projections = np.zeros((2, 3, 4))
+    projections[:, [0, 1], [0, 1]] = focal
+    projections[:, 2, 2] = 1
+    rows = []
+    for projection, camera in zip(projections, cameras, strict=True):
+        middle = (np.array(camera.size, np.float64) - 1) / 2
+        ray = camera.rays(middle[None])[0]
+        projection[0, 2] = middle[0] - focal * ray[0]
+        rows.append(middle[1] - focal * ray[1])
+    projections[:, 1, 2] = np.mean(rows)
+    projections[1, 0, 3] = -focal * baseline
+    return projections
+
+
+def _camera_from_info(info: Any, side: str, rectified: bool) -> Camera:
+    size = (int(info.width), int(info.height))
+    projection = np.asarray(info.p, np.float64).reshape(3, 4)
+    if rectified:
+        return Camera(projection[:, :3].copy(), np.zeros(0), np.eye(3), size)
+    matrix = np.asarray(info.k, np.float64).reshape(3, 3)
+    rectification = np.asarray(info.r, np.float64).reshape(3, 3)
+    if not np.any(matrix):
+        raise CalibrationError(f"the {side} camera_info has a zero K; expected a calibrated camera (see camera_calibration)")
+    if not np.allclose(rectification @ rectification.T, np.eye(3), atol=1e-3):
+        raise CalibrationError(f"the {side} camera_info's R is no rotation; expected the rectification matrix of the pair")
+    return Camera(matrix, np.asarray(info.d, np.float64).reshape(-1), rectification, size, str(info.distortion_model))
+
+
+class _YamlInfo:
+    """CameraInfo's fields from a file that ROS's camera_calibration wrote."""
+
+    def __init__(self, content: dict[str, Any], path: str) -> None:
+        self.width, self.height = content.get("image_width", 0), content.get("image_height", 0)
+        self.distortion_model = content.get("distortion_model", "plumb_bob")
+        self.k = matrix_from_yaml(content.get("camera_matrix"), (9,), f"{path}: camera_matrix")
+        self.d = matrix_from_yaml(content.get("distortion_coefficients"), (-1,), f"{path}: distortion_coefficients")
+        self.r = matrix_from_yaml(content.get("rectification_matrix"), (9,), f"{path}: rectification_matrix")
+        self.p = matrix_from_yaml(content.get("projection_matrix"), (12,), f"{path}: projection_matrix")
