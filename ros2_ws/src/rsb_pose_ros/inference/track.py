@@ -1,0 +1,82 @@
+"""Following one person from pair to pair: where it will be, whether it is lost, and which id it has."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from rsb_pose_ros.inference.person import Person
+from rsb_pose_ros.skeleton import BONES
+
+FRAME_S = 1 / 30
+"""Time between pairs where no stamps are given."""
+FORGET_S = 0.7
+"""A person who comes back within this time, near the place where it was lost, keeps its id."""
+REACH_M = 0.5
+FASTEST_M_S = 3.0
+"""Near: REACH_M plus what one can walk in the time that passed."""
+LONGEST_STEP_S = 0.2
+"""The prediction does not look farther ahead than this."""
+
+TRUNK_JOINTS = 4
+BONE_MEDIAN_M = (0.06, 0.7)
+SPREAD_M = 1.6
+DEPTH_M = (0.2, 40.0)
+
+
+def plausible(joints: np.ndarray, confidence: np.ndarray) -> bool:
+    """Whether (17, 3) joints in metres can be a person in front of the rig, judged by the more certain half of them.
+
+    Medians are taken, because single joints of people far away are off by more than a bone in depth.
+    """
+    known = np.isfinite(joints).all(-1)
+    if known.sum() < TRUNK_JOINTS:
+        return False
+    known &= confidence >= np.median(confidence[known])
+    points = joints[known]
+    centre = np.median(points, axis=0)
+    lengths = [float(np.linalg.norm(joints[a] - joints[b])) for a, b in BONES if known[a] and known[b]]
+    bone = float(np.median(lengths)) if lengths else BONE_MEDIAN_M[0]
+    spread = float(np.median(np.linalg.norm(points - centre, axis=1)))
+    in_front = DEPTH_M[0] <= centre[2] <= DEPTH_M[1]
+    return bool(in_front and BONE_MEDIAN_M[0] <= bone <= BONE_MEDIAN_M[1] and spread <= SPREAD_M)
+
+
+@dataclass
+class Track:
+    """The person followed now, or lost a moment ago.
+
+    person: as seen last; velocity: (3,) m/s of the whole body; stamp: seconds when it was seen; lost: since then not.
+    """
+
+    person: Person
+    velocity: np.ndarray
+    stamp: float
+    lost: bool = False
+
+    def predicted(self, stamp: float) -> np.ndarray:
+        """(17, 3) joints at a later time: the whole body moved on with constant velocity. It only places a window."""
+        step = min(max(stamp - self.stamp, 0.0), LONGEST_STEP_S)
+        return self.person.joints + (self.velocity * step).astype(np.float32)
+
+    def moved(self, person: Person, stamp: float) -> Track:
+        """The track after the person was seen again."""
+        step = stamp - self.stamp
+        both = self.person.valid & person.valid
+        velocity = np.zeros(3)
+        if not self.lost and 0 < step <= LONGEST_STEP_S and both.any():
+            shift = np.median(person.joints[both] - self.person.joints[both], axis=0) / step
+            speed = float(np.linalg.norm(shift))
+            # Depth is the noisiest coordinate; a body faster than a sprinter is noise.
+            velocity = shift * min(1.0, 2 * FASTEST_M_S / max(speed, 1e-9))
+        return Track(person, velocity, stamp)
+
+    def recognises(self, joints: np.ndarray, stamp: float) -> bool:
+        """Whether a person found at `stamp` is taken for this one: soon enough and near enough."""
+        gap = stamp - self.stamp
+        if not 0 <= gap <= FORGET_S:
+            return False
+        distance = math.dist(np.nanmedian(self.person.joints, axis=0), np.nanmedian(joints, axis=0))
+        return distance <= REACH_M + FASTEST_M_S * gap
