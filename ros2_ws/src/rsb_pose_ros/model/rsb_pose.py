@@ -1,0 +1,125 @@
+"""The whole network: uint8 crops and crop cameras in, 3D joints with confidence and covariance out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from rsb_pose_ros.model.attention_mask import JointHeatmaps, attention_mask
+from rsb_pose_ros.model.blazepose import BlazePoseBackbone
+from rsb_pose_ros.model.confidence import Confidence
+from rsb_pose_ros.model.config import ModelConfig
+from rsb_pose_ros.model.folded import FoldedRegressor
+from rsb_pose_ros.model.pose_transformer import PoseTransformer
+from rsb_pose_ros.model.resnet import PoseResNet
+from rsb_pose_ros.model.softargmax import CoKeypoints, soft_argmax
+from rsb_pose_ros.model.stereo_volume import stereo_volume
+from rsb_pose_ros.model.triangulation import covariance, triangulate
+from rsb_pose_ros.model.v2v import V2VRegressor
+from rsb_pose_ros.skeleton import JOINT_COUNT
+
+HEATMAP_STD_CELLS = 1.5
+"""Standard deviation of the joint heatmaps' and the co-heatmap's Gaussian targets, feature cells."""
+
+
+@dataclass
+class Estimate:
+    """Everything one forward pass knows; heatmaps (B, 2, 17, H, W) and co_heatmap (B, 17, D, H, W) are logits."""
+
+    joints: Tensor
+    joints_initial: Tensor
+    co_keypoints: CoKeypoints
+    confidence_logits: Tensor
+    covariance: Tensor
+    heatmaps: Tensor
+    co_heatmap: Tensor
+
+
+class PaperCoKeypoints(nn.Module):
+    """Stereo volume and V2V regressor, as published."""
+
+    def __init__(self, config: ModelConfig, features: int) -> None:
+        super().__init__()
+        self.disparities = config.disparities
+        self.reduce = nn.Sequential(nn.Conv2d(features, 32, 1), nn.ReLU(), nn.Conv2d(32, config.volume_channels, 1))
+        self.regressor = V2VRegressor(2 * config.volume_channels)
+        self.pooled_channels = 2 * config.volume_channels
+
+    def forward(self, features: Tensor, masks: Tensor, heatmaps: Tensor) -> tuple[Tensor, Tensor]:
+        del heatmaps  # they act through the mask alone
+        left, right = split_views(self.reduce(features) * masks)
+        volume = stereo_volume(left, right, self.disparities)
+        return self.regressor(volume), volume.mean((2, 3, 4))
+
+
+class EdgeCoKeypoints(nn.Module):
+    """Folded volume and 2D regressor; sees the left view's unmasked features and heatmaps as context too."""
+
+    def __init__(self, config: ModelConfig, features: int) -> None:
+        super().__init__()
+        channels = config.volume_channels
+        self.reduce = nn.Sequential(nn.Conv2d(features, 32, 1), nn.ReLU6(), nn.Conv2d(32, channels, 1))
+        self.regressor = FoldedRegressor(channels, features + JOINT_COUNT, config.disparities)
+        self.pooled_channels = self.regressor.pooled_channels
+
+    def forward(self, features: Tensor, masks: Tensor, heatmaps: Tensor) -> tuple[Tensor, Tensor]:
+        left, right = split_views(self.reduce(features) * masks)
+        context = torch.cat([split_views(features)[0], split_views(heatmaps)[0] * 0.1], dim=1)
+        return self.regressor(left, right, context)
+
+
+class RSBPose(nn.Module):
+    """RSB-Pose (arXiv 2311.14242): co-keypoints from a stereo volume, triangulation, pose transformer."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        edge = config.backbone == "blazepose"
+        self.backbone: nn.Module = BlazePoseBackbone() if edge else PoseResNet(config.backbone)
+        channels = self.backbone.channels
+        # The edge backbone's own head is a 1×1 convolution; its features were trained for that.
+        self.heatmaps: nn.Module = nn.Conv2d(channels, JOINT_COUNT, 1) if edge else JointHeatmaps(channels)
+        kind = EdgeCoKeypoints if config.regressor == "folded" else PaperCoKeypoints
+        self.co_keypoints = kind(config, channels)
+        self.confidence = Confidence(self.co_keypoints.pooled_channels)
+        self.transformer = PoseTransformer(config.transformer)
+        mean, std = ((0.0,) * 3, (1.0,) * 3) if edge else ((0.406, 0.456, 0.485), (0.225, 0.224, 0.229))
+        self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1) * 255, persistent=False)
+        self.register_buffer("scale", 1 / (torch.tensor(std).view(3, 1, 1) * 255), persistent=False)
+        # Fitted after training so that the published variance predicts the error: per joint, for (u, v, d).
+        self.register_buffer("variance_scale", torch.ones(JOINT_COUNT, 3))
+
+    def forward(self, crops: Tensor, projections: Tensor) -> Estimate:
+        """crops: (B, 2, S, S, 3) uint8 BGR, left and right; projections: (B, 2, 3, 4) crop cameras, metres × pixels."""
+        return self.from_features(self.features(crops), projections)
+
+    def features(self, crops: Tensor) -> Tensor:
+        """Backbone features (2B, C, S/4, S/4): left and right of a pair one after the other."""
+        images = crops.flatten(0, 1).permute(0, 3, 1, 2).float()
+        return self.backbone((images - self.mean) * self.scale)
+
+    def from_features(self, features: Tensor, projections: Tensor) -> Estimate:
+        """All that follows the backbone."""
+        heatmaps = self.heatmaps(features)
+        masks = attention_mask(heatmaps, self.config.normalise_mask) if self.config.attention_mask else 1.0
+        co_heatmap, pooled = self.co_keypoints(features, masks, heatmaps)
+        keypoints = soft_argmax(co_heatmap, self.config.disparities)
+        initial = triangulate(keypoints.uvd, projections)
+        heatmaps = heatmaps.unflatten(0, (-1, 2))
+        return Estimate(
+            joints=self.transformer(initial),
+            joints_initial=initial,
+            co_keypoints=keypoints,
+            confidence_logits=self.confidence(keypoints, heatmaps.amax((3, 4)), pooled),
+            covariance=covariance(initial, keypoints.variance * self.variance_scale, projections),
+            heatmaps=heatmaps,
+            co_heatmap=co_heatmap,
+        )
+
+
+def split_views(x: Tensor) -> tuple[Tensor, Tensor]:
+    """(2B, …) of interleaved views → left (B, …), right (B, …)."""
+    left, right = x.unflatten(0, (-1, 2)).unbind(1)
+    return left, right

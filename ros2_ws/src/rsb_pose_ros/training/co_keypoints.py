@@ -1,0 +1,187 @@
+"""Stage (a): backbone, attention mask and co-keypoints on stereo pairs; the pose transformer is not touched."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, IterableDataset
+from tqdm import tqdm
+
+from rsb_pose_ros.model import ModelConfig, RSBPose
+from rsb_pose_ros.training import checkpoint
+from rsb_pose_ros.training.ema import WeightAverage
+from rsb_pose_ros.training.losses import LossWeights, Targets, co_keypoint_loss
+from rsb_pose_ros.training.schedule import cosine
+
+# MediaPipe's landmarks whose mean starts each of our joint heatmaps.
+LANDMARKS_OF_JOINTS: dict[str, tuple[int, ...]] = {
+    "r_ankle": (28,),
+    "r_knee": (26,),
+    "r_hip": (24,),
+    "l_hip": (23,),
+    "l_knee": (25,),
+    "l_ankle": (27,),
+    "pelvis": (23, 24),
+    "thorax": (11, 12, 23, 24),
+    "neck": (11, 12),
+    "head_top": (0, 2, 5),
+    "r_wrist": (16,),
+    "r_elbow": (14,),
+    "r_shoulder": (12,),
+    "l_shoulder": (11,),
+    "l_elbow": (13,),
+    "l_wrist": (15,),
+    "nose": (0,),
+}
+# The published heatmaps reach 80; as logits of a softmax they would be one-hot.
+HEATMAP_START_GAIN = 0.15
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One run of this stage. Rates are per optimiser step; size is the crop side in pixels."""
+
+    steps: int
+    batch: int = 16
+    size: int = 256
+    rate: float = 1e-3
+    backbone_rate: float = 0.0
+    warmup: int = 100
+    weight_decay: float = 0.05
+    workers: int = 1
+    save_every: int = 100
+    weights: LossWeights = field(default_factory=LossWeights)
+
+
+def start_from_blazepose(model: RSBPose, path: Path) -> dict:
+    """Load the edge backbone and start the joint heatmaps from BlazePose's landmarks; returns the weights' origin."""
+    content = checkpoint.load(path)
+    model.backbone.load_state_dict(content["backbone"])
+    weight, bias = content["landmarks"]["conv.weight"], content["landmarks"]["conv.bias"]
+    with torch.no_grad():
+        for joint, landmarks in enumerate(LANDMARKS_OF_JOINTS.values()):
+            model.heatmaps.weight[joint] = weight[list(landmarks)].mean(0) * HEATMAP_START_GAIN  # type: ignore[index,union-attr]
+            model.heatmaps.bias[joint] = bias[list(landmarks)].mean(0) * HEATMAP_START_GAIN  # type: ignore[index,union-attr]
+    return content["origin"]
+
+
+def resize_batch(batch: dict[str, Tensor], size: int) -> dict[str, Tensor]:
+    """The batch with crops averaged down to `size` pixels, cameras and keypoints with them."""
+    crops = batch["crops"]
+    factor = crops.shape[2] / size
+    if factor == 1:
+        return batch
+    flat = crops.flatten(0, 1).permute(0, 3, 1, 2).float()
+    small = torch.nn.functional.interpolate(flat, size=(size, size), mode="area").round().to(torch.uint8)
+    projections = batch["projections"].clone()
+    projections[:, :, :2] /= factor
+    projections[:, :, :2, 2] += (1 / factor - 1) / 2
+    return batch | {
+        "crops": small.permute(0, 2, 3, 1).unflatten(0, crops.shape[:2]),
+        "projections": projections,
+        "keypoints": (batch["keypoints"] + 0.5) / factor - 0.5,
+    }
+
+
+class CoKeypointTrainer:
+    """Holds model, average, optimiser and step; `run` goes on from wherever they are."""
+
+    def __init__(self, config: ModelConfig, plan: Plan, folder: Path, device: str = "cpu") -> None:
+        self.config, self.plan, self.folder, self.device = config, plan, folder, torch.device(device)
+        self.model = RSBPose(config).to(self.device, memory_format=torch.channels_last)
+        self.model.transformer.requires_grad_(False)
+        if plan.backbone_rate == 0:
+            self.model.backbone.requires_grad_(False)
+        backbone = [p for p in self.model.backbone.parameters() if p.requires_grad]
+        rest = [p for n, p in self.model.named_parameters() if p.requires_grad and not n.startswith("backbone.")]
+        groups = [{"params": rest, "base": plan.rate}, {"params": backbone, "base": plan.backbone_rate}]
+        self.optimiser = torch.optim.AdamW([g for g in groups if g["params"]], lr=plan.rate, weight_decay=plan.weight_decay)
+        self.average = WeightAverage(self.model)
+        self.step = 0
+        self.pairs_before = 0
+
+    def start_from(self, path: Path) -> None:
+        """Take the averaged weights of an earlier run (other plan, same network) as the start of this one."""
+        content = checkpoint.load(path)
+        self.model.load_state_dict(content["average"])
+        self.average = WeightAverage(self.model)
+        self.pairs_before = content.get("pairs", 0)
+
+    def resume(self) -> bool:
+        """Go on from this run's own last checkpoint, if there is one."""
+        path = self.folder / "last.pt"
+        if not path.exists():
+            return False
+        content = checkpoint.load(path)
+        self.model.load_state_dict(content["model"])
+        self.average.module.load_state_dict(content["average"])
+        self.average.steps = content["step"]
+        self.optimiser.load_state_dict(content["optimiser"])
+        self.step, self.pairs_before = content["step"], content["pairs_before"]
+        return True
+
+    def save(self) -> None:
+        checkpoint.save(
+            self.folder / "last.pt",
+            model=self.model.state_dict(),
+            average=self.average.module.state_dict(),
+            optimiser=self.optimiser.state_dict(),
+            step=self.step,
+            pairs_before=self.pairs_before,
+            pairs=self.pairs_before + self.step * self.plan.batch,
+            config=self.config.to_dict(),
+            plan=asdict(self.plan),
+        )
+
+    def run(self, dataset: IterableDataset) -> None:
+        """Train until the plan's last step; a line of JSON per ten steps goes to log.jsonl."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        batches = self._batches(dataset)
+        with (self.folder / "log.jsonl").open("a") as log, tqdm(total=self.plan.steps, initial=self.step) as bar:
+            while self.step < self.plan.steps:
+                terms = self.train_step(next(batches))
+                self.step += 1
+                bar.update()
+                if self.step % 10 == 0:
+                    bar.set_postfix({k: f"{v:.3f}" for k, v in terms.items()})
+                    log.write(json.dumps({"step": self.step, **{k: round(v, 4) for k, v in terms.items()}}) + "\n")
+                    log.flush()
+                if self.step % self.plan.save_every == 0 or self.step == self.plan.steps:
+                    self.save()
+
+    def train_step(self, batch: dict[str, Tensor]) -> dict[str, float]:
+        """One optimiser step on one batch; returns the loss terms."""
+        batch = {key: value.to(self.device) for key, value in resize_batch(batch, self.plan.size).items()}
+        factor = cosine(self.step, self.plan.steps, self.plan.warmup)
+        for group in self.optimiser.param_groups:
+            group["lr"] = group["base"] * factor
+        self.model.train()
+        targets = Targets(batch["joints"], batch["keypoints"], batch["visibility"], batch["present"])
+        with torch.autocast(self.device.type, dtype=torch.bfloat16), torch.set_grad_enabled(self.plan.backbone_rate > 0):
+            features = self.model.features(batch["crops"])
+        # On a CPU bfloat16 gains nothing in the backward pass; there only the backbone uses it.
+        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.device.type == "cuda"):
+            estimate = self.model.from_features(features.float(), batch["projections"])
+        loss, terms = co_keypoint_loss(estimate, targets, self.plan.size, self.config.disparities, self.plan.weights)
+        if not torch.isfinite(loss):
+            # One degenerate batch must not end a run of hours.
+            self.optimiser.zero_grad(set_to_none=True)
+            return terms | {"loss": float("nan")}
+        loss.backward()
+        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), 2.0)
+        self.optimiser.step()
+        self.optimiser.zero_grad(set_to_none=True)
+        self.average.update(self.model)
+        return {"loss": float(loss.detach()), "norm": float(norm), **terms}
+
+    def _batches(self, dataset: IterableDataset) -> Iterator[dict[str, Tensor]]:
+        workers = self.plan.workers
+        loader = DataLoader(
+            dataset, batch_size=self.plan.batch, num_workers=workers, prefetch_factor=4 if workers else None
+        )
+        return iter(loader)

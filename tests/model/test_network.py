@@ -1,0 +1,103 @@
+"""The three shipped configurations: budgets, gradients, and the ONNX file against PyTorch."""
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+
+from rsb_pose_ros.model import ModelConfig, PoseTransformer, RSBPose
+from rsb_pose_ros.model.config import ConfigError, TransformerConfig
+from rsb_pose_ros.model.summary import summarise
+from rsb_pose_ros.training.export import check_graph, example_pair, export_pose_prior, export_stereo_pose
+
+CONFIGS = Path(__file__).resolve().parents[2] / "config" / "models"
+NAMES = ["rsb_pose_edge", "rsb_pose_r50", "rsb_pose_r152"]
+
+
+def network(name: str) -> RSBPose:
+    torch.manual_seed(0)
+    model = RSBPose(ModelConfig.from_yaml(CONFIGS / f"{name}.yaml"))
+    # Batch norms with other statistics than 0 and 1, so that folding them is tested too.
+    for module in model.modules():
+        if isinstance(module, torch.nn.modules.batchnorm._BatchNorm):
+            module.running_mean.normal_(0, 0.1)
+            module.running_var.uniform_(0.8, 1.2)
+    return model.eval()
+
+
+def test_edge_keeps_its_budget() -> None:
+    parts = summarise(network("rsb_pose_edge")).values()
+    assert sum(p.macs for p in parts) <= 1.5e9
+    assert sum(p.parameters for p in parts) <= 4e6
+
+
+def test_gradients_reach_every_parameter() -> None:
+    for name in ("rsb_pose_edge", "rsb_pose_r50"):
+        model = network(name).train()
+        model.co_keypoints.requires_grad_(True)
+        crops, projections = example_pair(model.config.image_size)
+        estimate = model(crops, projections)
+        loss = estimate.joints.square().sum() + estimate.confidence_logits.square().sum() + estimate.covariance.sum()
+        loss.backward()
+        silent = [n for n, p in model.named_parameters() if p.grad is None or not torch.isfinite(p.grad).all()]
+        assert not silent, f"{name}: {silent}"
+        flat = [n for n, p in model.named_parameters() if not p.grad.abs().sum() > 0]
+        # Keys' biases cancel in the softmax, and a bias before it too: their gradient is zero by construction.
+        flat = [n for n in flat if not n.endswith(("qkv.bias", "heatmaps.bias", "heatmaps.head.bias", "regressor.head.bias"))]
+        assert not flat, f"{name}: {flat}"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_onnx_equals_pytorch(name: str, tmp_path: Path) -> None:
+    model = network(name)
+    path = tmp_path / f"{name}.onnx"
+    card = export_stereo_pose(model, path, {"licence": "Apache-2.0"})
+    graph = onnx.load(path)
+    check_graph(graph, static=True)
+    assert graph.opset_import[0].version >= 17
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    crops, projections = example_pair(model.config.image_size, seed=3)
+    outputs = session.run(None, {"crops": crops.numpy(), "projections": projections.numpy()})
+    found = dict(zip(card.contract["outputs"], outputs, strict=True))
+    with torch.no_grad():
+        estimate = model(crops, projections)
+    for key in ("joints", "joints_initial"):
+        np.testing.assert_allclose(found[key], getattr(estimate, key).numpy(), atol=1e-4)
+    np.testing.assert_allclose(found["keypoints"], estimate.co_keypoints.views().numpy(), atol=1e-2)
+    np.testing.assert_allclose(found["confidence"], estimate.confidence_logits.sigmoid().numpy(), atol=1e-4)
+    np.testing.assert_allclose(found["covariance"], estimate.covariance.numpy(), rtol=1e-2, atol=1e-4)
+
+
+def test_the_refiner_alone_equals_pytorch_for_any_batch(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    config = TransformerConfig(depth=2)
+    model = PoseTransformer(config).eval()
+    export_pose_prior(model, tmp_path / "ppt.onnx", {}, {"licence": "Apache-2.0"})
+    session = onnxruntime.InferenceSession(tmp_path / "ppt.onnx", providers=["CPUExecutionProvider"])
+    for batch in (1, 7):
+        joints = torch.randn(batch, 17, 3)
+        with torch.no_grad():
+            np.testing.assert_allclose(session.run(None, {"joints": joints.numpy()})[0], model(joints).numpy(), atol=1e-4)
+
+
+def test_an_unknown_key_is_named(tmp_path: Path) -> None:
+    text = (CONFIGS / "rsb_pose_edge.yaml").read_text()
+    for old, new, name in (("backbone:", "backbnoe:", "backbnoe"), ("  depth:", "  dpeth:", "dpeth")):
+        (tmp_path / "bad.yaml").write_text(text.replace(old, new))
+        with pytest.raises(ConfigError, match=name):
+            ModelConfig.from_yaml(tmp_path / "bad.yaml")
+
+
+def test_forbidden_operators_are_refused() -> None:
+    node = onnx.helper.make_node("Det", ["x"], ["y"])
+    graph = onnx.helper.make_graph(
+        [node],
+        "g",
+        [onnx.helper.make_tensor_value_info("x", 1, [2, 2])],
+        [onnx.helper.make_tensor_value_info("y", 1, [])],
+    )
+    with pytest.raises(ValueError, match="Det"):
+        check_graph(onnx.helper.make_model(graph), static=True)
