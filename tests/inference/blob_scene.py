@@ -8,7 +8,6 @@ import numpy as np
 from rsb_pose_ros.skeleton import JOINT_NAMES
 from rsb_pose_ros.stereo import Camera, StereoRig
 from rsb_pose_ros.stereo.camera import FISHEYE_MODELS
-
 from tests.inference.blob_model import COLOURS_BGR
 
 _STANDING = {

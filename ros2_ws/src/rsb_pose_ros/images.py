@@ -1,4 +1,4 @@
-"""sensor_msgs/Image and CompressedImage → NumPy pictures as the estimator wants them: BGR (H, W, 3) or grey (H, W), uint8.
+"""sensor_msgs/Image and CompressedImage → pictures as the estimator wants them: BGR (H, W, 3) or grey (H, W), uint8.
 
 No ROS is imported: any object with the fields of the message will do (rclpy's, rosbags', a test's).
 The formats which are already right (bgr8, mono8, 8UC1, 8UC3) are viewed in place, padding at the row ends included;

@@ -69,7 +69,7 @@ class StereoBag:
             self._stack.close()
             raise
 
-    def __enter__(self) -> StereoBag:  # noqa: PYI034 - typing.Self needs Python 3.11
+    def __enter__(self) -> StereoBag:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -80,8 +80,11 @@ class StereoBag:
         self._stack.close()
 
     def rig(self, rectified: bool | None = None) -> StereoRig:
-        """The rig of the first camera_info of each side. rectified: whether the images are rectified already; None
-        decides by the topic's name (image_rect). Raises CalibrationError; BagError where no camera_info was recorded."""
+        """The rig of the first camera_info of each side.
+
+        rectified: whether the images are rectified already; None decides by the topic's name (image_rect).
+        Raises CalibrationError; BagError where no camera_info was recorded.
+        """
         infos = [self._first(topic) for topic in (self.topics.left_info, self.topics.right_info)]
         return StereoRig.from_camera_info(*infos, rectified=self.topics.rectified if rectified is None else rectified)
 

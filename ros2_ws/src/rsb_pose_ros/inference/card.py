@@ -1,4 +1,4 @@
-"""The card beside a model: what it is, what goes in and out, from which data, how good. `<name>.json` beside `<name>.onnx`.
+"""The card beside a model, `<name>.json`: what it is, what goes in and out, from which data, how good.
 
 A model without a card that fits its bytes is not run: whoever deploys must be able to say what is running.
 """

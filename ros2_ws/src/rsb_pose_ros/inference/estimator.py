@@ -169,9 +169,7 @@ def check_pair(left: np.ndarray, right: np.ndarray) -> None:
     """Raise ValueError unless both are non-empty uint8 arrays (H, W, 3) or (H, W) of the same shape."""
     for side, image in (("left", left), ("right", right)):
         if not isinstance(image, np.ndarray):
-            raise ValueError(  # noqa: TRY004 - one type of error for every unfit image
-                f"the {side} image is a {type(image).__name__}; expected a numpy array"
-            )
+            raise ValueError(f"the {side} image is a {type(image).__name__}; expected a numpy array")
         if image.dtype != np.uint8:
             raise ValueError(f"the {side} image is {image.dtype}; expected uint8: scale other depths to 8 bits first")
         if image.size == 0:

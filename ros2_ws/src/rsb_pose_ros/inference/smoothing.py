@@ -1,6 +1,6 @@
 """The One-Euro filter (Casiez, Roussel, Vogel, CHI 2012) on joints: calm when still, quick when moving.
 
-Off in the estimator; the ROS node switches it on by a parameter. Deterministic: the output depends on values and stamps.
+Off in the estimator; the ROS node switches it on by a parameter. The output depends on values and stamps alone.
 """
 
 from __future__ import annotations

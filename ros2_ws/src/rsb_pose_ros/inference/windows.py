@@ -21,7 +21,7 @@ TILE = 0.6
 TILE_STEP = 0.6
 """Tiles start at most this share of their side apart, so that neighbours overlap."""
 BOUNDS_MARGIN = 0.25
-"""How far the searched area may reach beyond the rectified picture, in picture sizes: lens edges are stretched there."""
+"""The searched area reaches so far beyond the rectified picture, in picture sizes: lens edges are stretched there."""
 
 
 def search_windows(rig: StereoRig, size: int, disparity_range: tuple[float, float]) -> list[StereoCrop]:

@@ -31,14 +31,18 @@ def check_projections(left: np.ndarray, right: np.ndarray) -> None:
     if right[0, 3] == 0 and right[1, 3] != 0:
         raise CalibrationError("the right P has a vertical baseline (Ty); expected a horizontal one (Tx)")
     if right[0, 3] == 0:
-        raise CalibrationError("the right P has Tx = 0; expected −fx·baseline: these infos come from a mono calibration")
+        raise CalibrationError(
+            "the right P has Tx = 0; expected −fx·baseline: these infos come from a mono calibration"
+        )
     if right[0, 3] > 0:
         raise CalibrationError(
             f"the right P has Tx·fx = {right[0, 3]:g}; expected a negative value (−fx·baseline): "
             "left and right are swapped, or the baseline's sign is wrong"
         )
     if not np.allclose(left[[0, 1, 1], [0, 1, 2]], right[[0, 1, 1], [0, 1, 2]], rtol=1e-3, atol=0.1):
-        raise CalibrationError("the left and right P differ in fx, fy or cy; expected one rectified pair with equal rows")
+        raise CalibrationError(
+            "the left and right P differ in fx, fy or cy; expected one rectified pair with equal rows"
+        )
     baseline = -right[0, 3] / right[0, 0]
     if not 0.005 <= baseline <= 5:
         raise CalibrationError(
@@ -55,10 +59,13 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     try:
         text = path.read_text()
     except OSError as error:
-        raise CalibrationError(f"calibration {path}: cannot be read ({error.strerror}); expected a YAML file") from error
+        raise CalibrationError(
+            f"calibration {path}: cannot be read ({error.strerror}); expected a YAML file"
+        ) from error
     try:
         # OpenCV's FileStorage writes a directive and tags that plain YAML readers do not know.
-        text = text.replace("%YAML:1.0", "").replace("!!opencv-matrix", "")
+        for foreign in ("%YAML:1.0", "!!opencv-matrix", "!!opencv-nd-matrix"):
+            text = text.replace(foreign, "")
         loaded = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise CalibrationError(f"calibration {path}: is not valid YAML ({error})") from error

@@ -11,6 +11,8 @@ from rsb_pose_ros.stereo.calibration import CalibrationError
 
 FISHEYE_MODELS = ("equidistant", "fisheye")
 PINHOLE_MODELS = ("plumb_bob", "rational_polynomial", "thin_prism_fisheye", "")
+FISHEYE_COEFFICIENTS = (4,)
+PINHOLE_COEFFICIENTS = (0, 4, 5, 8, 12, 14)
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,12 @@ class Camera:
             raise CalibrationError(f"image size is {self.size[0]}x{self.size[1]}; expected a positive width and height")
         if not np.isfinite(self.distortion).all():
             raise CalibrationError(f"distortion D contains values that are not finite: {self.distortion}")
+        counts = FISHEYE_COEFFICIENTS if self.distortion_model in FISHEYE_MODELS else PINHOLE_COEFFICIENTS
+        if len(self.distortion) not in counts:
+            raise CalibrationError(
+                f"distortion D of model {self.distortion_model!r} has {len(self.distortion)} coefficients; "
+                f"expected {' or '.join(map(str, counts))}"
+            )
 
     def remap_tables(self, projection: np.ndarray, size: tuple[int, int], fixed_point: bool = True) -> tuple:
         """Tables for cv2.remap from the raw image to a rectified pinhole view (cv2.initUndistortRectifyMap).

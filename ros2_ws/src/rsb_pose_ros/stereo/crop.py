@@ -38,13 +38,18 @@ class StereoCrop:
 
     @classmethod
     def centred(cls, centre: np.ndarray, side: float, disparity: float, size: int) -> StereoCrop:
-        """Windows around a point (x, y) of the left view; the right one is shifted so that `disparity` (px) vanishes."""
+        """Windows around a point (x, y) of the left view; the right one is shifted so that `disparity` px vanish."""
         left = float(centre[0]) - side / 2
         return cls(left, left - disparity, float(centre[1]) - side / 2, float(side), size)
 
     @classmethod
     def around(
-        cls, joints: np.ndarray, rectified: np.ndarray, size: int, margin: float = PERSON_MARGIN, disparity: float | None = None
+        cls,
+        joints: np.ndarray,
+        rectified: np.ndarray,
+        size: int,
+        margin: float = PERSON_MARGIN,
+        disparity: float | None = None,
     ) -> StereoCrop:
         """Windows around a person: joints (17, 3) metres, rectified P (2, 3, 4). Their disparity offset is the pelvis'.
 
@@ -62,7 +67,9 @@ class StereoCrop:
         return cls.centred((low + high) / 2, max(margin * float((high - low).max()), 8.0), disparity, size)
 
     @classmethod
-    def whole_view(cls, bounds: np.ndarray, rectified: np.ndarray, size: int, shift: float = COARSE_SHIFT) -> StereoCrop:
+    def whole_view(
+        cls, bounds: np.ndarray, rectified: np.ndarray, size: int, shift: float = COARSE_SHIFT
+    ) -> StereoCrop:
         """Windows that hold the whole left view, letterboxed. bounds: (2, 4) from StereoRig.view_bounds."""
         x0, y0, x1, y1 = bounds[0]
         side = max(x1 - x0, y1 - y0) + 1

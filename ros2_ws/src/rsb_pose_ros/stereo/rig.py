@@ -65,7 +65,9 @@ class StereoRig:
         if abs(T[1]) > abs(T[0]):
             raise CalibrationError(f"T = {T.tolist()} is a vertical baseline; expected a horizontal one (|Tx| > |Ty|)")
         if T[0] >= 0:
-            raise CalibrationError(f"T = {T.tolist()} has Tx ≥ 0; expected Tx < 0 (x_right = R·x_left + T): swapped cameras")
+            raise CalibrationError(
+                f"T = {T.tolist()} has Tx ≥ 0; expected Tx < 0 (x_right = R·x_left + T): swapped cameras"
+            )
         # The rotations depend on R and T alone; distortion enters in the remap tables.
         rotations = cv2.stereoRectify(K1, np.zeros(5), K2, np.zeros(5), size, R, T.reshape(3, 1))[:2]
         cameras = (
@@ -83,7 +85,9 @@ class StereoRig:
         """
         projections = np.stack([np.asarray(info.p, np.float64).reshape(3, 4) for info in (left, right)])
         check_projections(*projections)
-        return cls((_camera_from_info(left, "left", rectified), _camera_from_info(right, "right", rectified)), projections)
+        return cls(
+            (_camera_from_info(left, "left", rectified), _camera_from_info(right, "right", rectified)), projections
+        )
 
     @classmethod
     def from_yaml(cls, path: str | Path, right: str | Path | None = None) -> StereoRig:
@@ -94,7 +98,9 @@ class StereoRig:
         content = read_yaml(path)
         missing = [key for key in ("K1", "D1", "K2", "D2", "R", "T") if key not in content]
         if missing:
-            raise CalibrationError(f"calibration {path}: has no {', '.join(missing)}; expected K1 D1 K2 D2 R T image_size")
+            raise CalibrationError(
+                f"calibration {path}: has no {', '.join(missing)}; expected K1 D1 K2 D2 R T image_size"
+            )
         size = content.get("image_size") or [content.get("image_width"), content.get("image_height")]
         if None in size:
             raise CalibrationError(f"calibration {path}: has no image_size; expected [width, height]")
@@ -127,7 +133,9 @@ class StereoRig:
         for camera, projection in zip(self.cameras, self.projections, strict=True):
             width, height = camera.size
             xs, ys = np.linspace(0, width - 1, 9), np.linspace(0, height - 1, 9)
-            outline = np.concatenate([[(x, y) for x in xs for y in (0, height - 1)], [(x, y) for y in ys for x in (0, width - 1)]])
+            outline = np.concatenate(
+                [[(x, y) for x in xs for y in (0, height - 1)], [(x, y) for y in ys for x in (0, width - 1)]]
+            )
             image = camera.rays(outline) @ projection[:, :3].T
             bounds.append(np.r_[image[:, :2].min(0), image[:, :2].max(0)])
         return np.stack(bounds)
@@ -183,9 +191,13 @@ def _camera_from_info(info: Any, side: str, rectified: bool) -> Camera:
     matrix = np.asarray(info.k, np.float64).reshape(3, 3)
     rectification = np.asarray(info.r, np.float64).reshape(3, 3)
     if not np.any(matrix):
-        raise CalibrationError(f"the {side} camera_info has a zero K; expected a calibrated camera (see camera_calibration)")
+        raise CalibrationError(
+            f"the {side} camera_info has a zero K; expected a calibrated camera (see camera_calibration)"
+        )
     if not np.allclose(rectification @ rectification.T, np.eye(3), atol=1e-3):
-        raise CalibrationError(f"the {side} camera_info's R is no rotation; expected the rectification matrix of the pair")
+        raise CalibrationError(
+            f"the {side} camera_info's R is no rotation; expected the rectification matrix of the pair"
+        )
     return Camera(matrix, np.asarray(info.d, np.float64).reshape(-1), rectification, size, str(info.distortion_model))
 
 
