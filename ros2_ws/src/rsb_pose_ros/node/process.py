@@ -1,0 +1,74 @@
+"""The life of the node's process: signals, spinning, exit code."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from typing import Any
+
+PATIENCE = 3.0
+"""Seconds for the last pair; launch sends SIGTERM 5 s after SIGINT."""
+
+
+def main(args: list[str] | None = None) -> int:
+    """Run the node until SIGINT or SIGTERM; both may come several times and at any moment. Returns the exit code.
+
+    0 after a signal, 1 when a parameter has a value that cannot be (the log says which).
+    """
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        # Ours instead of rclpy's: that one shuts ROS down before the markers can be taken off the screen, and a
+        # background shell starts us with SIGINT ignored.
+        signal.signal(number, lambda *_: stop.set())
+    try:
+        return _run(args, stop)
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
+
+
+def _run(args: list[str] | None, stop: threading.Event) -> int:
+    # Imported only now, with signals in hand: rclpy takes its time.
+    import rclpy
+    from rclpy.exceptions import ParameterException
+    from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+    from rclpy.signals import SignalHandlerOptions
+
+    from rsb_pose_ros.node.parameters import ParameterError
+    from rsb_pose_ros.node.pose_node import PoseNode
+
+    rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
+    try:
+        node = PoseNode()
+    except (ParameterError, ParameterException) as error:
+        rclpy.logging.get_logger("rsb_pose").fatal(f"cannot start: {error} (numbers with a fraction are written 1.0)")
+        rclpy.try_shutdown()
+        return 1
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    try:
+        while not stop.is_set() and rclpy.ok():
+            executor.spin_once(timeout_sec=0.1)
+    except ExternalShutdownException:
+        pass
+    return _end(node, executor)
+
+
+def _end(node: Any, executor: Any) -> int:
+    import rclpy
+
+    if not node.close(PATIENCE):
+        # The worker is inside ONNX Runtime, perhaps for minutes. Python cannot end a thread, and must not pull the
+        # floor from under it.
+        sys.stderr.flush()
+        os._exit(0)
+    executor.shutdown()
+    node.destroy_node()
+    rclpy.try_shutdown()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,221 @@
+"""The thread that turns the newest pair into people: loads the model, runs it, measures every stage."""
+
+from __future__ import annotations
+
+import threading
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import onnxruntime
+
+from rsb_pose_ros.images import ImageError, to_array
+from rsb_pose_ros.inference import ModelError, Person, PersonSmoother, StereoPoseEstimator, read_card
+from rsb_pose_ros.inference.card import STEREO_POSE
+from rsb_pose_ros.node.complaints import Complaints, Refused
+from rsb_pose_ros.node.mailbox import Mailbox
+from rsb_pose_ros.node.model_file import find_model
+from rsb_pose_ros.node.parameters import Parameters
+from rsb_pose_ros.node.stage_times import StageTimes
+from rsb_pose_ros.stereo import StereoRig
+
+WAITING, LOADING, READY, FAILED = "waiting for the calibration", "loading", "ready", "failed"
+IDLE = 0.2
+"""Seconds between looks at what else is to do while no pair comes."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two image messages of one moment. stamp: seconds; arrived: time.monotonic() when the second one came."""
+
+    left: Any
+    right: Any
+    stamp: float
+    arrived: float
+
+
+@dataclass(frozen=True)
+class ModelState:
+    """What diagnostics say of the model. sentence: why it failed, or what it is waiting for."""
+
+    phase: str
+    path: str = ""
+    sentence: str = ""
+    providers: tuple[str, ...] = ()
+    load_seconds: float = 0.0
+
+
+class PoseWorker:
+    """Takes pairs, delivers people. All methods may be called from any thread; deliver runs on the worker's own.
+
+    parameters: gives the present values; deliver(pair, people): publishes, or raises Refused; topics: of the images,
+    for sentences; log: a logger with info, warning, error;
+    now: the node's clock in seconds, that of the stamps.
+    """
+
+    def __init__(
+        self,
+        parameters: Callable[[], Parameters],
+        deliver: Callable[[Pair, Sequence[Person]], None],
+        topics: tuple[str, str],
+        complaints: Complaints,
+        log: Any,
+        now: Callable[[], float],
+    ) -> None:
+        self.model = ModelState(LOADING)
+        self.mailbox: Mailbox[Pair] = Mailbox()
+        self.times = StageTimes()
+        self.done = 0
+        self.refused = 0
+        self._parameters, self._deliver, self._topics = parameters, deliver, topics
+        self._complaints, self._log, self._now = complaints, log, now
+        self._estimator: StereoPoseEstimator | None = None
+        self._smoother: PersonSmoother | None = None
+        self._rig: StereoRig | None = None
+        self._load_due = threading.Event()
+        self._load_due.set()
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="pose worker", daemon=True)
+
+    def start(self) -> None:
+        """Begin; the model is loaded first."""
+        self._thread.start()
+
+    def stop(self, timeout: float) -> bool:
+        """End after the pair that is being worked on. False when it did not end in time (an engine build cannot)."""
+        self._stopping.set()
+        self.mailbox.close()
+        self._thread.join(timeout)
+        return not self._thread.is_alive()
+
+    def load(self) -> None:
+        """Load the model that the parameters name, soon; also a second time, for a file that was mended."""
+        self._load_due.set()
+
+    def use_rig(self, rig: StereoRig | None) -> None:
+        """Work with another calibration from the next pair on; None refuses pairs until there is one."""
+        self._rig = rig
+        self._load_due.set()
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            self._load_if_due()
+            pair = self.mailbox.take(timeout=IDLE)
+            if pair is not None:
+                self._load_if_due()
+                self._attempt(pair)
+
+    def _load_if_due(self) -> None:
+        if self._load_due.is_set():
+            self._load_due.clear()
+            self._load()
+
+    def _load(self) -> None:
+        """Check the model as far as is possible now, and load it once there is a rig."""
+        parameters, rig = self._parameters(), self._rig
+        path = find_model(parameters.model)
+        self._estimator = None
+        self.model = ModelState(LOADING, str(path), _outlook(parameters.providers))
+        started = time.monotonic()
+        try:
+            if rig is None:
+                read_card(path, STEREO_POSE)
+                self.model = ModelState(WAITING, str(path))
+                return
+            self._log.info(f"loading {path} {self.model.sentence}")
+            estimator = StereoPoseEstimator(
+                path,
+                rig,
+                providers=parameters.providers,
+                threads=parameters.threads,
+                min_confidence=parameters.min_confidence,
+            )
+            estimator.warm_up()
+        except Exception as error:  # whatever a model file does, the node stays alive and says so
+            known = isinstance(error, (ModelError, ValueError))
+            sentence = str(error) if known else f"model {path}: {type(error).__name__}: {error}"
+            self.model = ModelState(FAILED, str(path), sentence)
+            self._complaints.say("no model", f"{sentence} (the node waits: set parameter model to try again)")
+            return
+        seconds = time.monotonic() - started
+        self._estimator = estimator
+        self.model = ModelState(READY, str(path), "", tuple(estimator.providers), seconds)
+        self._complaints.settle("no model")
+        self._log.info(f"model {path.name} is ready on {estimator.providers[0]} after {seconds:.1f} s")
+
+    def _attempt(self, pair: Pair) -> None:
+        try:
+            self._work(pair, self._checked(pair))
+            self.done += 1
+        except Refused as refusal:
+            self._refuse(refusal.reason, str(refusal))
+        except (ImageError, ValueError) as error:
+            self._refuse("bad image", f"{' and '.join(self._topics)}: {error}")
+        except Exception as error:
+            self._log.debug(traceback.format_exc())
+            self._refuse("internal error", f"working on a pair failed: {type(error).__name__}: {error}")
+
+    def _refuse(self, reason: str, sentence: str) -> None:
+        self.refused += 1
+        self._complaints.say(reason, sentence)
+
+    def _checked(self, pair: Pair) -> StereoPoseEstimator:
+        """The estimator for a pair; raises Refused when there is none, or no use in looking at the pair."""
+        if self._rig is None:
+            raise Refused("no calibration", "images come, but no usable camera_info yet: publish it for both cameras")
+        if self._estimator is None:
+            raise Refused("no model", self.model.sentence)
+        age, limit = self._now() - pair.stamp, self._parameters().max_latency
+        if 0 < limit < age:
+            raise Refused(
+                "too old",
+                f"a pair is {age:.3f} s old, parameter max_latency is {limit:.3f} s; the computer is too slow, or the "
+                "stamps come from another clock (recordings need use_sim_time)",
+            )
+        return self._estimator
+
+    def _work(self, pair: Pair, estimator: StereoPoseEstimator) -> None:
+        parameters = self._parameters()
+        taken = time.monotonic()
+        left, right = (self._picture(*view) for view in zip((pair.left, pair.right), self._topics, strict=True))
+        decoded = time.monotonic()
+        estimator.min_confidence = parameters.min_confidence
+        people = self._smooth(estimator.estimate(left, right, pair.stamp), pair.stamp, parameters)
+        estimated = time.monotonic()
+        self._deliver(pair, people)
+        for stage, seconds in (
+            ("wait", taken - pair.arrived),
+            ("decode", decoded - taken),
+            ("cut", estimator.timing.cut_s),
+            ("network", estimator.timing.network_s),
+            ("estimate", estimated - decoded),
+            ("publish", time.monotonic() - estimated),
+            ("total", time.monotonic() - pair.arrived),
+            ("since stamp", self._now() - pair.stamp),
+        ):
+            self.times.add(stage, seconds)
+
+    @staticmethod
+    def _picture(message: Any, topic: str) -> Any:
+        try:
+            return to_array(message)
+        except ImageError as error:
+            raise Refused("bad image", f"{topic}: {error}") from error
+
+    def _smooth(self, people: list[Person], stamp: float, parameters: Parameters) -> list[Person]:
+        if not parameters.smoothing:
+            self._smoother = None
+            return people
+        wanted = (parameters.smoothing_min_cutoff, parameters.smoothing_beta)
+        if self._smoother is None or (self._smoother.min_cutoff, self._smoother.beta) != wanted:
+            self._smoother = PersonSmoother(*wanted)
+        return self._smoother.smooth(people, stamp)
+
+
+def _outlook(providers: Sequence[str]) -> str:
+    """What to tell who waits for a model to load."""
+    wanted = onnxruntime.get_available_providers() if list(providers) == ["auto"] else providers
+    slow = any("tensorrt" in name.lower() for name in wanted)
+    return f"on {', '.join(providers)}" + ("; TensorRT builds an engine the first time, for minutes" if slow else "")
