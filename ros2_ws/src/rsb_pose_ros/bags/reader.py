@@ -85,8 +85,8 @@ class StereoBag:
         rectified: whether the images are rectified already; None decides by the topic's name (image_rect).
         Raises CalibrationError; BagError where no camera_info was recorded.
         """
-        infos = [self._first(topic) for topic in (self.topics.left_info, self.topics.right_info)]
-        return StereoRig.from_camera_info(*infos, rectified=self.topics.rectified if rectified is None else rectified)
+        left, right = (self._first(topic) for topic in (self.topics.left_info, self.topics.right_info))
+        return StereoRig.from_camera_info(left, right, self.topics.rectified if rectified is None else rectified)
 
     @property
     def pair_count(self) -> int:

@@ -94,7 +94,8 @@ class StereoRig:
         """A rig from one file with K1, D1, K2, D2, R, T, image_size (or image_width and image_height), plain YAML or
         OpenCV FileStorage; or from two files as ROS's camera_calibration writes them (left.yaml, right.yaml)."""
         if right is not None:
-            return cls.from_camera_info(*(_YamlInfo(read_yaml(p), str(p)) for p in (path, right)))
+            first, second = (_YamlInfo(read_yaml(p), str(p)) for p in (path, right))
+            return cls.from_camera_info(first, second)
         content = read_yaml(path)
         missing = [key for key in ("K1", "D1", "K2", "D2", "R", "T") if key not in content]
         if missing:
@@ -111,11 +112,11 @@ class StereoRig:
 
     def with_rectified_input(self) -> StereoRig:
         """The same rig for images that were rectified before (image_rect topics)."""
-        cameras = tuple(
+        left, right = (
             Camera(projection[:, :3].copy(), np.zeros(0), np.eye(3), camera.size)
             for camera, projection in zip(self.cameras, self.projections, strict=True)
         )
-        return replace(self, cameras=cameras)
+        return replace(self, cameras=(left, right))
 
     def check_image_size(self, left: np.ndarray, right: np.ndarray) -> None:
         """Raise ValueError unless both images have the size that they were calibrated with."""
