@@ -20,28 +20,31 @@ FASTEST_M_S = 3.0
 LONGEST_STEP_S = 0.2
 """The prediction does not look farther ahead than this."""
 
-TRUNK_JOINTS = 4
-BONE_MEDIAN_M = (0.06, 0.7)
-SPREAD_M = 1.6
+FEWEST_JOINTS = 4
+BONE_MEDIAN_M = (0.03, 0.7)
+SPREAD_M = 1.3
 DEPTH_M = (0.2, 40.0)
+"""What a body can be: the median length of its bones and distance of its joints from the middle, seen from the front."""
 
 
 def plausible(joints: np.ndarray, confidence: np.ndarray) -> bool:
     """Whether (17, 3) joints in metres can be a person in front of the rig, judged by the more certain half of them.
 
-    Medians are taken, because single joints of people far away are off by more than a bone in depth.
+    Sizes are measured across the line of sight, at the body's median depth: the depths of single joints are off by
+    metres where people are far away for the baseline, and that makes nobody implausible.
     """
     known = np.isfinite(joints).all(-1)
-    if known.sum() < TRUNK_JOINTS:
+    if known.sum() < FEWEST_JOINTS:
         return False
     known &= confidence >= np.median(confidence[known])
-    points = joints[known]
-    centre = np.median(points, axis=0)
-    lengths = [float(np.linalg.norm(joints[a] - joints[b])) for a, b in BONES if known[a] and known[b]]
-    bone = float(np.median(lengths)) if lengths else BONE_MEDIAN_M[0]
-    spread = float(np.median(np.linalg.norm(points - centre, axis=1)))
-    in_front = DEPTH_M[0] <= centre[2] <= DEPTH_M[1]
-    return bool(in_front and BONE_MEDIAN_M[0] <= bone <= BONE_MEDIAN_M[1] and spread <= SPREAD_M)
+    depth = float(np.median(joints[known, 2]))
+    if not DEPTH_M[0] <= depth <= DEPTH_M[1]:
+        return False
+    flat = joints[:, :2] / joints[:, 2:] * depth
+    bones = [float(np.linalg.norm(flat[a] - flat[b])) for a, b in BONES if known[a] and known[b]]
+    spread = float(np.median(np.linalg.norm(flat[known] - np.median(flat[known], axis=0), axis=1)))
+    bone = float(np.median(bones)) if bones else spread
+    return BONE_MEDIAN_M[0] <= bone <= BONE_MEDIAN_M[1] and spread <= SPREAD_M
 
 
 @dataclass

@@ -26,7 +26,7 @@ BOUNDS_MARGIN = 0.25
 
 def search_windows(rig: StereoRig, size: int, disparity_range: tuple[float, float]) -> list[StereoCrop]:
     """Windows to search, the whole view first; then overlapping square tiles along the view's longer side, which show
-    people larger, and, if people at NEAREST_M have a greater disparity than the whole view's volume holds, the whole
+    people larger, from the middle outwards; and, if people at NEAREST_M have a greater disparity than the whole view's volume holds, the whole
     view once more with its windows shifted for them.
 
     size: crop pixels; disparity_range: (lowest, highest) disparity in crop pixels that the network can see.
@@ -64,7 +64,7 @@ def _tiles(bounds: np.ndarray, rig: StereoRig, size: int) -> list[StereoCrop]:
     count = int(np.ceil(room / (TILE_STEP * side))) + 1
     principal = rig.projections[0, 0, 2] - rig.projections[1, 0, 2]
     tiles = []
-    for start in np.linspace(0, room, count):
+    for start in sorted(np.linspace(0, room, count), key=lambda s: abs(s - room / 2)):
         centre = (low + high) / 2
         centre[along] = low[along] - 0.5 + start + side / 2
         tiles.append(StereoCrop.centred(centre, side, COARSE_SHIFT * side / size + principal, size))

@@ -1,0 +1,76 @@
+"""Search windows cover the view; a person's window holds the person."""
+
+import numpy as np
+import pytest
+
+from rsb_pose_ros.inference.windows import person_window, search_windows, searched_bounds
+from rsb_pose_ros.stereo import project
+from tests.inference.blob_scene import pinhole_rig, standing_at
+from tests.stereo.rigs import fisheye, verged
+
+RANGE = (-28.0, 32.0)
+SURE = np.ones(17, np.float32)
+
+
+@pytest.mark.parametrize("size", [(640, 480), (1280, 720), (1920, 600), (480, 800), (480, 480)])
+def test_tiles_cover_the_middle_line_of_the_longer_side_and_overlap(size):
+    windows = search_windows(pinhole_rig(size, 500.0), 256, RANGE)
+    whole, tiles = windows[0], windows[1:]
+    assert whole.side == max(size)
+    assert 2 <= len(tiles) <= 5
+    along = 0 if size[0] >= size[1] else 1
+    starts = sorted((t.left, t.top)[along] for t in tiles)
+    side = tiles[0].side
+    assert side < whole.side
+    assert starts[0] == pytest.approx(-0.5, abs=0.51)
+    assert starts[-1] + side == pytest.approx(max(size) - 0.5, abs=0.51)
+    assert (np.diff(starts) <= 0.61 * side).all()
+
+
+@pytest.mark.parametrize(("focal", "baseline", "width"), [(500, 0.06, 640), (700, 0.12, 1280), (1000, 0.4, 1280)])
+def test_people_at_all_distances_fit_some_window_s_disparities(focal, baseline, width):
+    rig = pinhole_rig((width, 480), focal, baseline)
+    windows = search_windows(rig, 256, RANGE)
+    for depth in np.geomspace(1.0, 30, 12):
+        point = np.array([[0.0, 0.0, depth]])
+        seen = []
+        for window in windows:
+            left, right = project(point, window.projections(rig.projections))[:, 0]
+            seen.append(RANGE[0] <= left[0] - right[0] <= RANGE[1] and 0 <= left[0] < 256)
+        assert any(seen), f"{depth:.2f} m"
+
+
+def test_a_lens_of_more_than_a_half_circle_still_has_an_area_to_search():
+    rig = verged(focal=110.0, distortion=np.zeros(4), model="equidistant")
+    np.testing.assert_array_equal(searched_bounds(rig), [[0, 0, 639, 479]] * 2)
+    bounds = searched_bounds(fisheye())
+    assert (bounds[:, 2:] <= [640 * 1.25, 480 * 1.25]).all()
+
+
+def test_the_window_of_a_person_holds_it():
+    rig = pinhole_rig()
+    joints = standing_at(0.3, 0.1, 2.5)
+    crop = person_window(joints, SURE, rig, 256)
+    pixels = project(joints.astype(np.float64), crop.projections(rig.projections))
+    assert pixels.min() > 0
+    assert pixels.max() < 255
+
+
+def test_uncertain_joints_do_not_pull_the_window_away():
+    rig = pinhole_rig()
+    joints = standing_at(0, 0, 2.5)
+    expected = person_window(joints, SURE, rig, 256)
+    wild, confidence = joints.copy(), SURE.copy()
+    wild[9] = (4, -3, 2.5)
+    confidence[9] = 0.05
+    window = person_window(wild, confidence, rig, 256)
+    assert window.side <= expected.side
+    assert abs(window.left - expected.left) < 0.2 * expected.side
+
+
+def test_a_few_joints_close_together_still_get_a_window_for_a_body():
+    rig = pinhole_rig()
+    joints = np.full((17, 3), np.nan, np.float32)
+    joints[12:14] = standing_at(0, 0, 2.0)[12:14]
+    assert person_window(joints, SURE, rig, 256).side == pytest.approx(0.8 * 520 / 2, rel=0.05)
+    assert person_window(np.full((17, 3), np.nan), SURE, rig, 256) is None
