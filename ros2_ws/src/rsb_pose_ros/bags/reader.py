@@ -12,7 +12,7 @@ import numpy as np
 
 from rsb_pose_ros.bags.pairing import pair_stamps, tolerance_of
 from rsb_pose_ros.bags.points import read_joints
-from rsb_pose_ros.bags.topics import BagError, StereoTopics, find_topics
+from rsb_pose_ros.bags.topics import CAMERA_INFO, BagError, StereoTopics, find_topics, listing
 from rsb_pose_ros.images import ImageError, to_array
 from rsb_pose_ros.stereo import StereoRig
 
@@ -62,8 +62,8 @@ class StereoBag:
         self._stack = ExitStack()
         try:
             self._reader = self._stack.enter_context(_open(self.path))
-            available = {name: info.msgtype or "mixed types" for name, info in self._reader.topics.items()}
-            self.topics: StereoTopics = find_topics(available, topics, f"recording {self.path}")
+            self._available = {name: info.msgtype or "mixed types" for name, info in self._reader.topics.items()}
+            self.topics: StereoTopics = find_topics(self._available, topics, f"recording {self.path}")
             self._index(tolerance_s)
         except BaseException:
             self._stack.close()
@@ -85,6 +85,12 @@ class StereoBag:
         rectified: whether the images are rectified already; None decides by the topic's name (image_rect).
         Raises CalibrationError; BagError where no camera_info was recorded.
         """
+        if not (self.topics.left_info and self.topics.right_info):
+            raise BagError(
+                f"recording {self.path}: no {CAMERA_INFO} lies beside {self.topics.left_image} and "
+                f"{self.topics.right_image}; expected the stereo calibration there: name the topics, or give "
+                f"a calibration file. It has {listing(self._available)}"
+            )
         left, right = (self._first(topic) for topic in (self.topics.left_info, self.topics.right_info))
         return StereoRig.from_camera_info(left, right, self.topics.rectified if rectified is None else rectified)
 

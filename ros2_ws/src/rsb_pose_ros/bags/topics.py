@@ -25,7 +25,7 @@ class BagError(RuntimeError):
 
 @dataclass(frozen=True)
 class StereoTopics:
-    """Topic names. ground_truth is "" where there is none."""
+    """Topic names; the infos and ground_truth are "" where there are none."""
 
     left_image: str
     right_image: str
@@ -63,20 +63,12 @@ def find_topics(available: dict[str, str], given: dict[str, str], source: str) -
                 f"{COMPRESSED} that differ in left/right: name them. It has {listing(available)}"
             )
         left, right = detected
-    infos = {
-        side: given.get(f"{side}_info") or _info_beside(image, available)
-        for side, image in (("left", left), ("right", right))
-    }
-    if not all(infos.values()):
-        lost = " and ".join(side for side, topic in infos.items() if not topic)
-        raise BagError(
-            f"{source}: no {CAMERA_INFO} was found beside the {lost} image; expected camera_info with the stereo "
-            f"calibration: name it, or give a calibration file. It has {listing(available)}"
-        )
+    left_info = given.get("left_info") or _info_beside(left, available)
+    right_info = given.get("right_info") or _info_beside(right, available)
     truth = given.get("ground_truth") or next(
         (t for t, kind in sorted(available.items()) if kind == POINT_CLOUD and t.endswith("ground_truth")), ""
     )
-    return StereoTopics(left, right, infos["left"], infos["right"], truth)
+    return StereoTopics(left, right, left_info, right_info, truth)
 
 
 def listing(available: dict[str, str]) -> str:

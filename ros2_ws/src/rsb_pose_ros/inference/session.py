@@ -30,7 +30,7 @@ class ModelSession:
         threads: int = 0,
         engine_cache: str | Path | None = None,
     ) -> None:
-        """threads: CPU threads of one operator, 0 lets ONNX Runtime choose; engine_cache: folder of TensorRT engines."""
+        """threads: CPU threads, 0 leaves the number to ONNX Runtime; engine_cache: folder of TensorRT engines."""
         if threads < 0:
             raise ValueError(f"threads is {threads}; expected 0 (ONNX Runtime chooses) or a positive number")
         self.path = Path(model)

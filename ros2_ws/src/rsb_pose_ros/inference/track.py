@@ -24,7 +24,7 @@ FEWEST_JOINTS = 4
 BONE_MEDIAN_M = (0.03, 0.7)
 SPREAD_M = 1.3
 DEPTH_M = (0.2, 40.0)
-"""What a body can be: the median length of its bones and distance of its joints from the middle, seen from the front."""
+"""What a body can be: median length of its bones, median distance of its joints from the middle, depth."""
 
 
 def plausible(joints: np.ndarray, confidence: np.ndarray) -> bool:

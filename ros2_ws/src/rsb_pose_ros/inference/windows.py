@@ -25,9 +25,11 @@ BOUNDS_MARGIN = 0.25
 
 
 def search_windows(rig: StereoRig, size: int, disparity_range: tuple[float, float]) -> list[StereoCrop]:
-    """Windows to search, the whole view first; then overlapping square tiles along the view's longer side, which show
-    people larger, from the middle outwards; and, if people at NEAREST_M have a greater disparity than the whole view's volume holds, the whole
-    view once more with its windows shifted for them.
+    """Windows to search, in the order in which they are tried.
+
+    The whole view first; then overlapping square tiles along the view's longer side, from the middle outwards, which
+    show people larger; and, if people at NEAREST_M have a greater disparity than the whole view's volume holds, the
+    whole view once more with its windows shifted for them.
 
     size: crop pixels; disparity_range: (lowest, highest) disparity in crop pixels that the network can see.
     """

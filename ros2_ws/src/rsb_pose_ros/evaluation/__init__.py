@@ -1,0 +1,1 @@
+"""How good it is: metrics against ground truth, reports, pictures. Needs matplotlib only for the pictures."""
