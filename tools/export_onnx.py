@@ -33,7 +33,9 @@ def main() -> int:
         print(f"export_onnx: {error}", file=sys.stderr)
         return 2
     megabytes = arguments.output.stat().st_size / 1e6
-    print(f"{arguments.output}: {megabytes:.1f} MB, sha256 {card.sha256[:12]}…, card {arguments.output.with_suffix('.json')}")
+    print(
+        f"{arguments.output}: {megabytes:.1f} MB, sha256 {card.sha256[:12]}…, card {arguments.output.with_suffix('.json')}"
+    )
     return 0
 
 

@@ -43,7 +43,9 @@ def main() -> int:
     }
     torch.save({"backbone": backbone.state_dict(), "landmarks": head.state_dict(), "origin": origin}, arguments.output)
     parameters = sum(p.numel() for p in backbone.parameters())
-    print(f"{arguments.output}: backbone with {parameters:,} parameters from {origin['file']} ({origin['sha256'][:12]})")
+    print(
+        f"{arguments.output}: backbone with {parameters:,} parameters from {origin['file']} ({origin['sha256'][:12]})"
+    )
     return 0
 
 

@@ -46,7 +46,11 @@ def test_gradients_reach_every_parameter() -> None:
         assert not silent, f"{name}: {silent}"
         flat = [n for n, p in model.named_parameters() if not p.grad.abs().sum() > 0]
         # Keys' biases cancel in the softmax, and a bias before it too: their gradient is zero by construction.
-        flat = [n for n in flat if not n.endswith(("qkv.bias", "heatmaps.bias", "heatmaps.head.bias", "regressor.head.bias"))]
+        flat = [
+            n
+            for n in flat
+            if not n.endswith(("qkv.bias", "heatmaps.bias", "heatmaps.head.bias", "regressor.head.bias"))
+        ]
         assert not flat, f"{name}: {flat}"
 
 
@@ -80,7 +84,9 @@ def test_the_refiner_alone_equals_pytorch_for_any_batch(tmp_path: Path) -> None:
     for batch in (1, 7):
         joints = torch.randn(batch, 17, 3)
         with torch.no_grad():
-            np.testing.assert_allclose(session.run(None, {"joints": joints.numpy()})[0], model(joints).numpy(), atol=1e-4)
+            np.testing.assert_allclose(
+                session.run(None, {"joints": joints.numpy()})[0], model(joints).numpy(), atol=1e-4
+            )
 
 
 def test_an_unknown_key_is_named(tmp_path: Path) -> None:

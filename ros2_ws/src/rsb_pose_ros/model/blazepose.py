@@ -97,7 +97,8 @@ class BlazePoseBackbone(nn.Module):
     def convolutions_in_graph_order(self) -> list[nn.Conv2d]:
         """Convolutions in the order of the published graph (a block's successor expands before its lateral runs)."""
         stages: list[nn.Module] = [self.stem, self.stem_separable, self.stage4]
-        for lateral, stage in ((self.lateral4, self.stage8), (self.lateral8, self.stage16), (self.lateral16, self.stage32)):
+        laterals = (self.lateral4, self.lateral8, self.lateral16)
+        for lateral, stage in zip(laterals, (self.stage8, self.stage16, self.stage32), strict=True):
             head = stage[0].expand
             stages += [head, lateral, *[m for m in stage.modules() if isinstance(m, nn.Conv2d) and m is not head]]
         stages += [self.top_expand, self.top_depthwise, self.top_separable]

@@ -60,7 +60,7 @@ def convolution_weights(content: bytes) -> list[tuple[np.ndarray, np.ndarray]]:
 
 
 def load_blazepose(content: bytes) -> tuple[BlazePoseBackbone, LandmarkHeatmaps]:
-    """Backbone and landmark head with the published weights. The stem's channels are turned to BGR, our crops' order."""
+    """Backbone and landmark head with the published weights. The stem is turned to BGR, the order of our crops."""
     backbone, head = BlazePoseBackbone(), LandmarkHeatmaps()
     weights = convolution_weights(content)
     # The high-resolution lateral feeds the segmentation branch alone, which is left out.

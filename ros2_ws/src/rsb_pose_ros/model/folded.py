@@ -18,7 +18,7 @@ WIDTHS = (96, 128, 160)
 
 
 class FoldedVolume(nn.Module):
-    """Features (B, C, H, W) of both views → matching evidence (B, D·C, H, W), the channels of one disparity together."""
+    """Features (B, C, H, W) of both views → matching evidence (B, D·C, H, W), disparity by disparity."""
 
     def __init__(self, channels: int, disparities: range) -> None:
         super().__init__()

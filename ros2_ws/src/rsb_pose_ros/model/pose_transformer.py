@@ -92,7 +92,7 @@ class PoseTransformer(nn.Module):
         return joints + self.refined * (predicted + root - joints)
 
     def predict(self, relative: Tensor, masked: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Root-relative poses (B, 17, 3) of root-relative input; masked (B, 17) bool joints are hidden from the network.
+        """Root-relative poses (B, 17, 3) of root-relative input; masked (B, 17) bool joints are hidden.
 
         Also returns the last layer's attention (B, heads, 17, 17).
         """
@@ -105,7 +105,7 @@ class PoseTransformer(nn.Module):
         return self.head(self.norm(x)), weights
 
     def unmask_iteratively(self, relative: Tensor, masked: Tensor) -> list[Tensor]:
-        """Predictions (B, 17, 3) of every pass: after each, the most attended masked joints take their predicted place."""
+        """Predictions (B, 17, 3) of every pass; after each, the most attended masked joints take their predictions."""
         passes = []
         while True:
             predicted, weights = self.predict(relative, masked)

@@ -48,10 +48,12 @@ class PoseResNet(nn.Module):
         self.maxpool = nn.MaxPool2d(3, 2, 1)
         inputs = 64
         for i, (blocks, width) in enumerate(zip(BLOCKS[kind], (64, 128, 256, 512), strict=True)):
-            layer = [Bottleneck(inputs if b == 0 else width * 4, width, 2 if b == 0 and i else 1) for b in range(blocks)]
-            self.add_module(f"layer{i + 1}", nn.Sequential(*layer))
+            first = Bottleneck(inputs, width, stride=2 if i else 1)
+            others = [Bottleneck(width * 4, width) for _ in range(blocks - 1)]
+            self.add_module(f"layer{i + 1}", nn.Sequential(first, *others))
             inputs = width * 4
-        self.deconvolutions = nn.Sequential(*[m for i in range(3) for m in self._deconvolution(inputs if i == 0 else 256)])
+        widths = (inputs, 256, 256)
+        self.deconvolutions = nn.Sequential(*[m for width in widths for m in self._deconvolution(width)])
 
     @staticmethod
     def _deconvolution(inputs: int) -> list[nn.Module]:

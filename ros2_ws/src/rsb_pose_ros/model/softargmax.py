@@ -35,7 +35,7 @@ def cells_to_pixels(cells: Tensor) -> Tensor:
 
 def soft_argmax(logits: Tensor, disparities: range) -> CoKeypoints:
     """Co-keypoints of logits (B, 17, D, H, W) (paper, section III-C). Float32 throughout."""
-    batch, joints, depth, height, width = logits.shape
+    depth, height, width = logits.shape[2:]
     probability = logits.float().flatten(2).softmax(-1)
     volume = probability.unflatten(2, (depth, height, width))
     rows = volume.sum(2)

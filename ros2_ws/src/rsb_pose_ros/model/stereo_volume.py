@@ -25,7 +25,5 @@ def stereo_volume(left: Tensor, right: Tensor, disparities: range) -> Tensor:
     Cells whose partner lies outside the right view are zero in both halves.
     """
     visible = torch.ones_like(right[:, :1])
-    slices = [
-        torch.cat([left * shift_right(visible, d), shift_right(right, d)], dim=1) for d in disparities
-    ]
+    slices = [torch.cat([left * shift_right(visible, d), shift_right(right, d)], dim=1) for d in disparities]
     return torch.stack(slices, dim=2)

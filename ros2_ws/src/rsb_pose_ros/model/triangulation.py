@@ -24,7 +24,7 @@ def triangulate(uvd: Tensor, projections: Tensor) -> Tensor:
 
 
 def covariance(joints: Tensor, variance: Tensor, projections: Tensor) -> Tensor:
-    """Covariance (B, 17, 3, 3) in m² of joints (B, 17, 3) from the variances (B, 17, 3) of (u, v, d) in crop pixels²."""
+    """Covariance (B, 17, 3, 3) in m² of joints (B, 17, 3) from variances (B, 17, 3) of (u, v, d) in crop px²."""
     left, right = projections[:, 0, :, :, None], projections[:, 1, :, :, None]
     x, y, z = joints.unbind(-1)
     dz = -z * z / -right[:, 0, 3]

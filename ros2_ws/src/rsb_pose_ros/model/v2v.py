@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 from torch import Tensor, nn
 
 from rsb_pose_ros.skeleton import JOINT_COUNT
@@ -35,7 +37,7 @@ class V2VRegressor(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.stem = nn.Sequential(convolution(channels, 16, 7), Residual(16, LEVELS[0]))
-        pairs = list(zip(LEVELS[:-1], LEVELS[1:], strict=True))
+        pairs = list(itertools.pairwise(LEVELS))
         self.pool = nn.MaxPool3d(2)
         self.encoders = nn.ModuleList(Residual(a, b) for a, b in pairs)
         self.skips = nn.ModuleList(Residual(a, a) for a, _ in pairs)

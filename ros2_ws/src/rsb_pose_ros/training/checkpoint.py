@@ -35,4 +35,4 @@ def load(path: Path) -> dict[str, Any]:
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
-        raise ValueError(f"checkpoint {path}: cannot be read ({error}); expected a file that tools/train.py wrote") from error
+        raise ValueError(f"checkpoint {path}: cannot be read ({error}); expected one of tools/train.py") from error

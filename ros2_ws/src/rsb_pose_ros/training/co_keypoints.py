@@ -100,7 +100,9 @@ class CoKeypointTrainer:
         backbone = [p for p in self.model.backbone.parameters() if p.requires_grad]
         rest = [p for n, p in self.model.named_parameters() if p.requires_grad and not n.startswith("backbone.")]
         groups = [{"params": rest, "base": plan.rate}, {"params": backbone, "base": plan.backbone_rate}]
-        self.optimiser = torch.optim.AdamW([g for g in groups if g["params"]], lr=plan.rate, weight_decay=plan.weight_decay)
+        self.optimiser = torch.optim.AdamW(
+            [g for g in groups if g["params"]], lr=plan.rate, weight_decay=plan.weight_decay
+        )
         self.average = WeightAverage(self.model)
         self.step = 0
         self.pairs_before = 0
@@ -162,7 +164,10 @@ class CoKeypointTrainer:
             group["lr"] = group["base"] * factor
         self.model.train()
         targets = Targets(batch["joints"], batch["keypoints"], batch["visibility"], batch["present"])
-        with torch.autocast(self.device.type, dtype=torch.bfloat16), torch.set_grad_enabled(self.plan.backbone_rate > 0):
+        with (
+            torch.autocast(self.device.type, dtype=torch.bfloat16),
+            torch.set_grad_enabled(self.plan.backbone_rate > 0),
+        ):
             features = self.model.features(batch["crops"])
         # On a CPU bfloat16 gains nothing in the backward pass; there only the backbone uses it.
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.device.type == "cuda"):

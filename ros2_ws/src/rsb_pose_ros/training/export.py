@@ -12,7 +12,14 @@ import onnxruntime
 import torch
 from torch import Tensor, nn
 
-from rsb_pose_ros.inference.card import POSE_REFINEMENT, STEREO_POSE, ModelCard, expected_contract, sha256_of, write_card
+from rsb_pose_ros.inference.card import (
+    POSE_REFINEMENT,
+    STEREO_POSE,
+    ModelCard,
+    expected_contract,
+    sha256_of,
+    write_card,
+)
 from rsb_pose_ros.model import PoseTransformer, RSBPose
 from rsb_pose_ros.model.softargmax import STRIDE
 from rsb_pose_ros.skeleton import JOINT_COUNT
@@ -21,10 +28,12 @@ OPSET = 17
 """The lowest with LayerNormalization; what TensorRT 8.6 (JetPack 5) to 10 read."""
 
 NOT_IN_TENSORRT = frozenset(
-    "Det GridSample3D Loop Scan If QLinearConv QLinearMatMul MatMulInteger ConvInteger DynamicQuantizeLinear "
-    "NonZero ScatterND RandomUniformLike RandomNormalLike Bernoulli Attention Unique StringNormalizer".split()
+    """
+    Det Loop Scan If NonZero ScatterND Unique Attention QLinearConv QLinearMatMul MatMulInteger ConvInteger
+    DynamicQuantizeLinear RandomUniformLike RandomNormalLike Bernoulli
+    """.split()  # noqa: SIM905 - a list of forty quotes reads worse
 )
-"""Operators that have no place in a graph for TensorRT: missing there, or a sign that something was exported badly."""
+"""Operators that have no place in a graph for TensorRT: missing there, or a sign of a bad export."""
 
 
 class StereoPoseGraph(nn.Module):
@@ -74,7 +83,9 @@ def export_stereo_pose(model: RSBPose, path: Path, record: dict[str, Any]) -> Mo
     return card
 
 
-def export_pose_prior(model: PoseTransformer, path: Path, configuration: dict[str, Any], record: dict[str, Any]) -> ModelCard:
+def export_pose_prior(
+    model: PoseTransformer, path: Path, configuration: dict[str, Any], record: dict[str, Any]
+) -> ModelCard:
     """Write the pose transformer's graph (dynamic batch: it serves recorded poses too) and card."""
     contract = expected_contract(POSE_REFINEMENT, 0)
     joints = torch.randn(2, JOINT_COUNT, 3) * 0.3 + torch.tensor([0, 0, 3.0])

@@ -94,7 +94,9 @@ def is_correct(uvd: Tensor, truth: Tensor, size: int) -> Tensor:
     return (left < CORRECT_SHARE * size) & (right < CORRECT_SHARE * size)
 
 
-def co_keypoint_loss(estimate: Estimate, targets: Targets, size: int, disparities: range, weights: LossWeights):
+def co_keypoint_loss(
+    estimate: Estimate, targets: Targets, size: int, disparities: range, weights: LossWeights
+) -> tuple[Tensor, dict[str, float]]:
     """Total loss and its terms, {name: float} (0 where no joint of the batch is labelled)."""
     seen = labelled(targets, size, disparities)
     truth = torch.where(seen[..., None], targets.uvd, torch.zeros_like(targets.uvd))
@@ -121,4 +123,5 @@ def co_keypoint_loss(estimate: Estimate, targets: Targets, size: int, disparitie
         "confidence": confidence.mean(),
     }
     loss = sum((getattr(weights, name) * value for name, value in terms.items()), torch.zeros(()))
-    return loss, {name: float(value.detach()) for name, value in terms.items()} | {"correct": float(mean(correct.float()))}
+    figures = {name: float(value.detach()) for name, value in terms.items()}
+    return loss, figures | {"correct": float(mean(correct.float()))}

@@ -66,7 +66,7 @@ def rotation(angle: Tensor, axis: int) -> Tensor:
 
 
 def stereo_noise(poses: Tensor) -> tuple[Tensor, Tensor]:
-    """(noisy, root shift): what triangulation does to poses (B, 17, 3): depth noise of shape Z²/(f·B), per-pose strength.
+    """(noisy, root shift): poses (B, 17, 3) as triangulation gives them: noise mostly in depth, of per-pose strength.
 
     Axis z is depth. Some joints are grossly wrong, as occluded ones are; the root errs too and takes all others along.
     """

@@ -1,0 +1,147 @@
+#!/usr/bin/env python3
+"""Train one of the paper's stages. A run goes on from its last checkpoint when started again with the same --output."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+EXAMPLES = """examples:
+  python tools/train.py sce --config config/models/rsb_pose_edge.yaml --blazepose cache/blazepose.pt \\
+      --steps 4000 --size 128 --output runs/edge_128
+  python tools/train.py sce --config config/models/rsb_pose_edge.yaml --start runs/edge_128/last.pt \\
+      --steps 2000 --rate 5e-4 --output runs/edge_256
+  python tools/train.py ppt --config config/models/rsb_pose_edge.yaml --steps 6000 --output runs/ppt
+  python tools/train.py finish --config config/models/rsb_pose_edge.yaml --start runs/edge_256/last.pt \
+      --transformer runs/ppt/last.pt --output runs/edge            # calibrated covariance, measured figures
+"""
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    stages = parser.add_subparsers(dest="stage", required=True)
+    sce = stages.add_parser("sce", help="co-keypoints on synthetic stereo pairs")
+    ppt = stages.add_parser("ppt", help="the pose transformer on 3D poses")
+    finish = stages.add_parser("finish", help="join both, fit the covariance's scale, measure on held-out pairs")
+    for stage in (sce, ppt, finish):
+        stage.add_argument("--config", type=Path, required=True, help="network configuration, config/models/*.yaml")
+        stage.add_argument("--output", type=Path, required=True, help="folder for checkpoints and log")
+        stage.add_argument("--threads", type=int, default=os.cpu_count())
+        stage.add_argument("--device", default="cpu")
+        stage.add_argument(
+            "--shared",
+            type=Path,
+            default=Path(__file__).resolve().parents[2] / "shared",
+            help="folder of mocap/ and backgrounds/",
+        )
+    for stage in (sce, ppt):
+        stage.add_argument("--steps", type=int, required=True)
+        stage.add_argument("--batch", type=int)
+        stage.add_argument("--rate", type=float, help="learning rate")
+    for stage in (sce, finish):
+        stage.add_argument("--data", type=Path, default=Path("config/synthetic.yaml"), help="ranges of the pairs")
+        stage.add_argument("--bodies", type=Path, default=Path("cache/bodies.npz"), help="tools/synthesize.py bake")
+        stage.add_argument("--workers", type=int, default=1, help="rendering processes")
+        stage.add_argument("--start", type=Path, help="checkpoint of an earlier run whose weights to start from")
+    sce.add_argument("--size", type=int, default=256, help="crop side in pixels; smaller ones train faster")
+    sce.add_argument("--backbone-rate", type=float, default=0.0, help="0 keeps the backbone as it is")
+    sce.add_argument("--blazepose", type=Path, help="start of the edge backbone (tools/import_blazepose.py)")
+    sce.add_argument("--seed", type=int, default=0, help="of the first pair; give each run another")
+    finish.add_argument("--transformer", type=Path, required=True, help="pose transformer weights")
+    finish.add_argument("--pairs", type=int, default=600, help="half of them fit, half measure")
+    arguments = parser.parse_args()
+    try:
+        return {"sce": train_co_keypoints, "ppt": train_pose_prior, "finish": finish_model}[arguments.stage](arguments)
+    except (OSError, ValueError) as error:
+        print(f"train: {error}", file=sys.stderr)
+        return 2
+
+
+def overrides(arguments: argparse.Namespace, *names: str) -> dict:
+    """The plan's fields that were given."""
+    return {name: getattr(arguments, name) for name in names if getattr(arguments, name) is not None}
+
+
+def train_co_keypoints(arguments: argparse.Namespace) -> int:
+    import torch
+
+    from rsb_pose_ros.data.synthetic.dataset import SyntheticPairsDataset
+    from rsb_pose_ros.model import ModelConfig
+    from rsb_pose_ros.training.co_keypoints import CoKeypointTrainer, Plan, start_from_blazepose
+
+    torch.set_num_threads(arguments.threads)
+    plan = Plan(**overrides(arguments, "steps", "batch", "rate", "size", "backbone_rate", "workers"))
+    trainer = CoKeypointTrainer(ModelConfig.from_yaml(arguments.config), plan, arguments.output, arguments.device)
+    if trainer.resume():
+        print(f"going on from step {trainer.step} of {arguments.output}")
+    elif arguments.start:
+        trainer.start_from(arguments.start)
+    elif arguments.blazepose:
+        start_from_blazepose(trainer.model, arguments.blazepose)
+        trainer.average.module.load_state_dict(trainer.model.state_dict())
+    # A resumed run must not see its first pairs again.
+    seed = arguments.seed + trainer.step * plan.batch
+    trainer.run(SyntheticPairsDataset(arguments.data, arguments.shared, arguments.bodies, seed=seed))
+    return 0
+
+
+def train_pose_prior(arguments: argparse.Namespace) -> int:
+    import torch
+
+    from rsb_pose_ros.data.mocap import load_poses
+    from rsb_pose_ros.model import ModelConfig
+    from rsb_pose_ros.training.pose_prior import Plan, PosePriorTrainer
+
+    torch.set_num_threads(arguments.threads)
+    config = ModelConfig.from_yaml(arguments.config).transformer
+    trainer = PosePriorTrainer(
+        config, Plan(**overrides(arguments, "steps", "batch", "rate")), arguments.output, arguments.device
+    )
+    if trainer.resume():
+        print(f"going on from step {trainer.step} of {arguments.output}")
+    trainer.run(torch.from_numpy(load_poses(arguments.shared / "mocap" / "train.npz")))
+    return 0
+
+
+def finish_model(arguments: argparse.Namespace) -> int:
+    import json
+
+    import torch
+
+    from rsb_pose_ros.data.synthetic.dataset import SyntheticPairsDataset
+    from rsb_pose_ros.model import ModelConfig, RSBPose
+    from rsb_pose_ros.training import checkpoint
+    from rsb_pose_ros.training.validation import FIRST_SEED, fit_variance_scale, observe, summary
+
+    if arguments.start is None:
+        raise ValueError("no --start given; expected the co-keypoint weights")
+    torch.set_num_threads(arguments.threads)
+    weights = checkpoint.load(arguments.start)
+    model = RSBPose(ModelConfig.from_yaml(arguments.config))
+    model.load_state_dict(weights["average"])
+    model.transformer.load_state_dict(checkpoint.load(arguments.transformer)["average"])
+    half = arguments.pairs // 2
+    data = (arguments.data, arguments.shared, arguments.bodies, "val")
+    fitted = observe(model, SyntheticPairsDataset(*data, seed=FIRST_SEED), half, workers=arguments.workers)
+    model.variance_scale.copy_(torch.from_numpy(fit_variance_scale(fitted)))
+    tested = observe(model, SyntheticPairsDataset(*data, seed=FIRST_SEED + half), half, workers=arguments.workers)
+    figures = summary(tested)
+    checkpoint.save(
+        arguments.output / "final.pt",
+        average=model.state_dict(),
+        config=model.config.to_dict(),
+        pairs=weights.get("pairs", 0),
+        measured=figures,
+    )
+    (arguments.output / "measured.json").write_text(json.dumps(figures, indent=2) + "\n")
+    for name, value in figures.items():
+        print(f"{name:26} {value:10.3f}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
