@@ -1,0 +1,1 @@
+"""Training data: synthetic stereo people, motion capture."""

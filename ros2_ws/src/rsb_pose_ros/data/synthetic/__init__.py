@@ -1,0 +1,1 @@
+"""Synthetic stereo people: bodies, motion, clothes, rooms and cameras, rendered as rectified pairs (NumPy and numba)."""

@@ -1,0 +1,46 @@
+"""Ranges from which samples are drawn; read from config/synthetic.yaml, an unknown key is an error."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class SyntheticConfig:
+    """Metres, degrees, pixels; pairs are (lowest, highest) of a uniform distribution unless said otherwise."""
+
+    size: int = 256
+    coarse_share: float = 0.17
+    empty_share: float = 0.08
+    baseline: tuple[float, float] = (0.06, 0.25)
+    baseline_wide: tuple[float, float] = (0.05, 0.35)
+    wide_share: float = 0.2
+    field_of_view: tuple[float, float] = (50.0, 100.0)
+    widths: tuple[int, ...] = (640, 848, 1280)
+    aspects: tuple[float, ...] = (0.75, 0.5625)
+    distance: tuple[float, float] = (1.2, 4.5)
+    distance_wide: tuple[float, float] = (0.8, 6.0)
+    pitch: tuple[float, float] = (-20.0, 25.0)
+    roll_std: float = 2.5
+    occluder_share: float = 0.3
+    second_person_share: float = 0.1
+    tile_share: float = 0.4
+    crop_scale: tuple[float, float] = (0.85, 1.35)
+    crop_shift: float = 0.1
+    depth_error: float = 0.12
+    vertical_error_px: float = 0.3
+    rotation_error_deg: float = 0.06
+
+    @classmethod
+    def from_yaml(cls, path: str | Path) -> SyntheticConfig:
+        """Read the file. Raises ValueError naming the file and the key, FileNotFoundError when it is missing."""
+        import yaml
+
+        content: dict[str, Any] = yaml.safe_load(Path(path).read_text()) or {}
+        known = {f.name for f in fields(cls)}
+        unknown = sorted(set(content) - known)
+        if unknown:
+            raise ValueError(f"{path}: unknown key {', '.join(unknown)}; known are {', '.join(sorted(known))}")
+        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in content.items()})

@@ -1,0 +1,31 @@
+"""Which joints a view shows: read off the depth and kind of the surface in front of them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rsb_pose_ros.data.synthetic.scenes import PERSON
+from rsb_pose_ros.skeleton import JOINT_NAMES
+
+OUTSIDE, HIDDEN, SELF_HIDDEN, VISIBLE = range(4)
+
+# How deep a joint's centre lies under the surface at most, clothes included, metres.
+_DEPTH_UNDER_SURFACE = np.array(
+    [{"pelvis": 0.22, "thorax": 0.22, "neck": 0.16, "r_hip": 0.2, "l_hip": 0.2}.get(name, 0.13) for name in JOINT_NAMES]
+)
+
+
+def joint_visibility(
+    depth: np.ndarray, keypoints: np.ndarray, surface: np.ndarray, kind: np.ndarray, inside: np.ndarray
+) -> np.ndarray:
+    """(2, 17) uint8. depth: (17,) metres; keypoints: (2, 17, 2) px; surface, kind: (2, S, S); inside: (2, 17) bool."""
+    size = surface.shape[-1]
+    column, row = np.clip(np.round(keypoints), 0, size - 1).astype(int).transpose(2, 0, 1)
+    view = np.arange(2)[:, None]
+    gap = depth - surface[view, row, column]
+    blocker = kind[view, row, column]
+    visibility = np.full(inside.shape, VISIBLE, np.uint8)
+    visibility[(blocker == PERSON) & (gap > _DEPTH_UNDER_SURFACE)] = SELF_HIDDEN
+    visibility[(blocker != PERSON) & (gap > 0.02)] = HIDDEN
+    visibility[~inside] = OUTSIDE
+    return visibility
