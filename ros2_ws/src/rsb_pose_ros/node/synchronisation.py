@@ -24,6 +24,8 @@ except ImportError:  # Humble
 SIDES = ("left", "right")
 PERIODS = 20
 """Frames over which a topic's period is measured."""
+JUMP = 0.5
+"""Seconds back that are no longer two images out of order but time that starts over."""
 
 
 @dataclass
@@ -83,9 +85,9 @@ class StereoSynchronizer:
         stamp = message.header.stamp.sec + message.header.stamp.nanosec * 1e-9
         this, other = self.sides[side], self.sides[1 - side]
         this.received += 1
-        if this.last is not None and stamp < this.last:
+        if this.last is not None and stamp < this.last - JUMP:
             self._reset(f"{this.topic}: stamps jumped back by {this.last - stamp:.3f} s (a bag that loops?)")
-        elif this.last is not None:
+        elif this.last is not None and stamp > this.last:
             this.intervals.append(stamp - this.last)
         this.last = stamp
         if other.last is not None:

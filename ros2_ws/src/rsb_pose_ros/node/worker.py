@@ -12,8 +12,9 @@ from typing import Any
 import onnxruntime
 
 from rsb_pose_ros.images import ImageError, to_array
-from rsb_pose_ros.inference import ModelError, Person, PersonSmoother, StereoPoseEstimator, read_card
+from rsb_pose_ros.inference import ModelError, Person, PersonSmoother, StereoPoseEstimator
 from rsb_pose_ros.inference.card import STEREO_POSE
+from rsb_pose_ros.inference.session import ModelSession
 from rsb_pose_ros.node.complaints import Complaints, Refused
 from rsb_pose_ros.node.mailbox import Mailbox
 from rsb_pose_ros.node.model_file import find_model
@@ -118,13 +119,14 @@ class PoseWorker:
         path = find_model(parameters.model)
         self._estimator = None
         self.model = ModelState(LOADING, str(path), _outlook(parameters.providers))
+        self._log.info(f"loading {path} {self.model.sentence}")
         started = time.monotonic()
         try:
             if rig is None:
-                read_card(path, STEREO_POSE)
-                self.model = ModelState(WAITING, str(path))
+                # All that a model can get wrong comes out now, and TensorRT builds its engine before cameras run.
+                session = ModelSession(path, STEREO_POSE, providers=parameters.providers, threads=parameters.threads)
+                self.model = ModelState(WAITING, str(path), "", tuple(session.providers), time.monotonic() - started)
                 return
-            self._log.info(f"loading {path} {self.model.sentence}")
             estimator = StereoPoseEstimator(
                 path,
                 rig,
@@ -151,8 +153,6 @@ class PoseWorker:
             self.done += 1
         except Refused as refusal:
             self._refuse(refusal.reason, str(refusal))
-        except (ImageError, ValueError) as error:
-            self._refuse("bad image", f"{' and '.join(self._topics)}: {error}")
         except Exception as error:
             self._log.debug(traceback.format_exc())
             self._refuse("internal error", f"working on a pair failed: {type(error).__name__}: {error}")
@@ -182,7 +182,11 @@ class PoseWorker:
         left, right = (self._picture(*view) for view in zip((pair.left, pair.right), self._topics, strict=True))
         decoded = time.monotonic()
         estimator.min_confidence = parameters.min_confidence
-        people = self._smooth(estimator.estimate(left, right, pair.stamp), pair.stamp, parameters)
+        try:
+            people = estimator.estimate(left, right, pair.stamp)
+        except ValueError as error:  # its word for pictures that do not fit the calibration
+            raise Refused("bad image", f"{' and '.join(self._topics)}: {error}") from error
+        people = self._smooth(people, pair.stamp, parameters)
         estimated = time.monotonic()
         self._deliver(pair, people)
         for stage, seconds in (
