@@ -13,12 +13,17 @@ from pathlib import Path
 import numpy as np
 from scipy.spatial.transform import Rotation, Slerp
 
-from rsb_pose_ros.skeleton import INDEX, JOINT_COUNT
+from rsb_pose_ros.skeleton import JOINT_COUNT, ROOT
 
 
 @dataclass(frozen=True)
 class Motions:
-    """Poses of one file. rotations: (N, 31, 4) wxyz, parent ← joint, index 0 world; rest: (S, 31, 3) offsets, metres."""
+    """Poses of one file.
+
+    rotations: (N, 31, 4) wxyz, parent ← joint, index 0 world; root_position: (N, 3) metres; subject, motion: (N,) index
+    of the skeleton and of the take in motion_ids; frame: (N,) of the take at fps[take]; names, parents: the 31 joints;
+    rest: (S, 31, 3) offsets from the parent, metres; joints17: (N, 17, 3) as the data's README describes them.
+    """
 
     rotations: np.ndarray
     root_position: np.ndarray
@@ -30,7 +35,6 @@ class Motions:
     names: tuple[str, ...]
     parents: np.ndarray
     rest: np.ndarray
-    rest_ends: np.ndarray
     joints17: np.ndarray
 
     @classmethod
@@ -51,7 +55,6 @@ class Motions:
                 tuple(str(n) for n in f["joint_names"]),
                 f["joint_parents"],
                 f["rest_offsets"],
-                f["rest_end_offsets"],
                 f["joints17"].astype(np.float32),
             )
 
@@ -98,28 +101,26 @@ def quaternion_matrices(q: np.ndarray) -> np.ndarray:
     return np.stack([np.stack(row, -1) for row in rows], -2)
 
 
-# joints17 of the file → our order; the rest is derived in load_poses.
-_FROM_CMU = {
-    "pelvis": 0, "r_hip": 1, "r_knee": 2, "r_ankle": 3, "l_hip": 4, "l_knee": 5, "l_ankle": 6, "neck": 8, "head_top": 10,
-    "l_shoulder": 11, "l_elbow": 12, "l_wrist": 13, "r_shoulder": 14, "r_elbow": 15, "r_wrist": 16,
-}  # fmt: skip
-_SPINE, _THORAX, _SKULL_BASE = 7, 8, 9
-# The nose tip seen from the base of the skull, head's axes (y up, z forward), mean of adults.
-_NOSE_IN_HEAD = np.array([0.0, 0.02, 0.13], np.float32)
+def load_poses(path: str | Path, pack: str | Path = "cache/bodies.npz", seed: int = 0) -> np.ndarray:
+    """All poses of a file as (N, 17, 3) float32 metres in skeleton order, pelvis at the origin, each on a random body
+    of the pack, so that the joints are the same anatomical points as those of the synthetic pictures.
 
-
-def load_poses(path: str | Path) -> np.ndarray:
-    """All poses of a file as (N, 17, 3) float32 metres in skeleton order, pelvis at the origin, optical axes at zero
-    heading: x to the person's left, y down, z backward (a person who faces the camera looks along −z).
-
-    CMU has no nose and no mid-torso point: the nose is placed in front of the skull, the thorax half-way up the spine.
+    Axes are optical at zero heading: x to the person's left, y down, z backward (a person who faces the camera looks
+    along −z). Headings and leanings are the motion's own. Raises FileNotFoundError naming the file that is missing.
     """
-    motions = Motions.load(path)
-    source = motions.joints17
-    poses = np.zeros((len(source), JOINT_COUNT, 3), np.float32)
-    for name, index in _FROM_CMU.items():
-        poses[:, INDEX[name]] = source[:, index]
-    head = motions.world_rotations(motions.rotations)[:, motions.names.index("Head")]
-    poses[:, INDEX["nose"]] = source[:, _SKULL_BASE] + head @ _NOSE_IN_HEAD
-    poses[:, INDEX["thorax"]] = 0.8 * source[:, _SPINE] + 0.2 * source[:, _THORAX]
-    return poses * np.array([1, -1, -1], np.float32)
+    # The bodies need this module; importing them here keeps the arrow one-way when only motions are wanted.
+    from rsb_pose_ros.data.synthetic.bodies import BodyPack
+    from rsb_pose_ros.data.synthetic.person import Z_UP_TO_OPTICAL
+    from rsb_pose_ros.data.synthetic.posing import anatomical_joints, bone_positions
+    from rsb_pose_ros.data.synthetic.retarget import Retarget
+
+    motions, bodies = Motions.load(path), BodyPack.load(pack)
+    retarget = Retarget(motions, bodies)
+    chosen = np.random.default_rng(seed).integers(len(bodies), size=len(motions))
+    poses = np.empty((len(motions), JOINT_COUNT, 3), np.float32)
+    for subject, body in np.unique(np.stack([motions.subject, chosen], 1), axis=0):
+        mine = np.flatnonzero((motions.subject == subject) & (chosen == body))
+        rotations = retarget(motions.rotations[mine], int(subject), int(body))
+        poses[mine] = anatomical_joints(bodies, int(body), rotations, bone_positions(bodies, int(body), rotations))
+    poses -= poses[:, ROOT, None]
+    return poses @ Z_UP_TO_OPTICAL.T.astype(np.float32)

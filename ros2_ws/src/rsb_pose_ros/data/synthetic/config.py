@@ -43,4 +43,5 @@ class SyntheticConfig:
         unknown = sorted(set(content) - known)
         if unknown:
             raise ValueError(f"{path}: unknown key {', '.join(unknown)}; known are {', '.join(sorted(known))}")
-        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in content.items()})
+        values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in content.items()}
+        return cls(**values)

@@ -45,7 +45,7 @@ def pose_body(
     vertices = skin(
         pack.vertices[body], pack.heads[body], heads.astype(np.float32), rotations, pack.bones, pack.weights
     )
-    joints = anatomical_joints(pack, heads, vertices)
+    joints = anatomical_joints(pack, body, rotations, heads)
     normals = vertex_normals(vertices, pack.faces)
     vertices = vertices + normals * outfit.offset[:, None]
     c, s = np.cos(heading), np.sin(heading)

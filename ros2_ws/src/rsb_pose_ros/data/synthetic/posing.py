@@ -11,11 +11,8 @@ from rsb_pose_ros.skeleton import INDEX, JOINT_COUNT
 BONE_OF_JOINT = {
     "r_ankle": "RightFoot",
     "r_knee": "RightLeg",
-    "r_hip": "RightUpLeg",
-    "l_hip": "LeftUpLeg",
     "l_knee": "LeftLeg",
     "l_ankle": "LeftFoot",
-    "neck": "Neck",
     "r_wrist": "RightHand",
     "r_elbow": "RightForeArm",
     "r_shoulder": "RightArm",
@@ -25,29 +22,57 @@ BONE_OF_JOINT = {
 }
 """Joints that are the heads of bones; the others are derived in `anatomical_joints`."""
 
+HIP_SPREAD = 0.82
+"""The rig's thigh bones start 22 cm apart; the centres of human hip joints lie about 18 cm apart."""
+NECK_HEIGHT = 0.6
+"""The rig's neck bone starts at the chin's height; the base of the neck (C7) lies at this share from the shoulders to it."""
+THORAX_SPINE = 0.75
+"""Weight of the lower of the two spine bones between which the thorax point lies: 26 cm above the hips, mid-spine."""
+
 
 def bone_positions(pack: BodyPack, body: int, rotations: np.ndarray) -> np.ndarray:
-    """Posed bone heads (B, 3), metres, root head at its rest place; rotations: (B, 3, 3) world, away from rest."""
+    """Posed bone heads (…, B, 3), metres, root head at its rest place; rotations: (…, B, 3, 3) world, away from rest."""
     rest = pack.heads[body]
-    posed = rest.copy()
+    posed = np.empty((*rotations.shape[:-2], 3), rest.dtype)
     for bone, parent in enumerate(pack.bone_parents):
-        if parent >= 0:
-            posed[bone] = posed[parent] + rotations[parent] @ (rest[bone] - rest[parent])
+        if parent < 0:
+            posed[..., bone, :] = rest[bone]
+        else:
+            posed[..., bone, :] = posed[..., parent, :] + rotations[..., parent, :, :] @ (rest[bone] - rest[parent])
     return posed
 
 
-def anatomical_joints(pack: BodyPack, heads: np.ndarray, vertices: np.ndarray) -> np.ndarray:
-    """The 17 joints (17, 3) of a posed body from its bone heads (B, 3) and vertices (V, 3), in their frame.
+def anatomical_joints(pack: BodyPack, body: int, rotations: np.ndarray, heads: np.ndarray) -> np.ndarray:
+    """The 17 joints (…, 17, 3) of a posed body from its bones' rotations (…, B, 3, 3) and heads (…, B, 3), their frame.
 
-    pelvis: mid-hips (as MHAD and Human3.6M have it); thorax: half-way up the spine; head_top, nose: on the surface.
+    hips, knees, ankles, shoulders, elbows, wrists: centres of the joints; pelvis: mid-hips; thorax: half-way up the
+    spine, 26 cm above the pelvis of an adult; neck: its base, between the shoulders and above them; head_top: on the
+    scalp; nose: its tip.
     """
-    joints = np.empty((JOINT_COUNT, 3), np.float32)
+    joints = np.empty((*heads.shape[:-2], JOINT_COUNT, 3), np.float32)
+    rest = pack.heads[body]
+
+    def head(bone: str) -> np.ndarray:
+        return heads[..., pack.bone(bone), :]
+
+    def attached(bone: str, point: np.ndarray) -> np.ndarray:
+        """A point of the body at rest (3,) that moves with a bone."""
+        index = pack.bone(bone)
+        return head(bone) + rotations[..., index, :, :] @ (point - rest[index])
+
     for name, bone in BONE_OF_JOINT.items():
-        joints[INDEX[name]] = heads[pack.bone(bone)]
-    joints[INDEX["pelvis"]] = (joints[INDEX["r_hip"]] + joints[INDEX["l_hip"]]) / 2
-    joints[INDEX["thorax"]] = (heads[pack.bone("Spine")] + heads[pack.bone("Spine1")]) / 2
-    joints[INDEX["head_top"]] = vertices[pack.head_top].mean(0)
-    joints[INDEX["nose"]] = vertices[pack.nose]
+        joints[..., INDEX[name], :] = head(bone)
+    right, left = head("RightUpLeg"), head("LeftUpLeg")
+    pelvis = (right + left) / 2
+    joints[..., INDEX["pelvis"], :] = pelvis
+    joints[..., INDEX["r_hip"], :] = pelvis + HIP_SPREAD * (right - pelvis)
+    joints[..., INDEX["l_hip"], :] = pelvis + HIP_SPREAD * (left - pelvis)
+    joints[..., INDEX["thorax"], :] = THORAX_SPINE * head("Spine") + (1 - THORAX_SPINE) * head("Spine1")
+    shoulders = (rest[pack.bone("LeftArm")] + rest[pack.bone("RightArm")]) / 2
+    neck = NECK_HEIGHT * rest[pack.bone("Neck")] + (1 - NECK_HEIGHT) * shoulders
+    joints[..., INDEX["neck"], :] = attached("Spine1", neck)
+    joints[..., INDEX["head_top"], :] = attached("Head", pack.vertices[body][pack.head_top].mean(0))
+    joints[..., INDEX["nose"], :] = attached("Head", pack.vertices[body][pack.nose])
     return joints
 
 

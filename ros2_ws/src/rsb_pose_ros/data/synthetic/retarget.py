@@ -32,28 +32,31 @@ class Retarget:
         self._alignments: dict[tuple[int, int], dict[str, np.ndarray]] = {}
 
     def __call__(self, rotations: np.ndarray, subject: int, body: int) -> np.ndarray:
-        """World rotations (B, 3, 3) of a body's bones away from rest, z up, for one pose (31, 4) of a subject."""
+        """World rotations (…, B, 3, 3) of a body's bones away from rest, z up, for poses (…, 31, 4) of one subject."""
         world = self.motions.world_rotations(rotations)
         alignment = self._alignment(subject, body)
-        return np.stack([self._bone(name, world, alignment) for name in self.pack.bone_names]).astype(np.float32)
+        bones = [self._bone(name, world, alignment) for name in self.pack.bone_names]
+        return np.stack(bones, axis=-3).astype(np.float32)
 
     def _bone(self, name: str, world: np.ndarray, alignment: dict[str, np.ndarray]) -> np.ndarray:
-        names = self.motions.names
         side = "Left" if name.startswith("L") else "Right"
+
+        def of(joint: str) -> np.ndarray:
+            return world[..., self.motions.names.index(joint), :, :]
+
         if name.endswith("Hand"):
-            source = world[names.index(f"{side}FingerBase")]
+            source = of(f"{side}FingerBase")
         elif name.endswith("ForeArm"):
             # Pronation turns half-way along the forearm.
-            source = halfway(world[names.index(name)], world[names.index(f"{side}Hand")])
+            source = halfway(of(name), of(f"{side}Hand"))
         elif any(part in name for part in ("Finger", "Thumb")):
-            name, source = f"{side}Hand", world[names.index(f"{side}FingerBase")]
+            name, source = f"{side}Hand", of(f"{side}FingerBase")
         elif name.endswith("ToeBase"):
             name = f"{side}Foot"
-            source = world[names.index(name)]
+            source = of(name)
         else:
-            source = world[names.index(name)]
-        rotation = Y_UP_TO_Z_UP @ source @ Y_UP_TO_Z_UP.T
-        return rotation @ alignment.get(name, np.eye(3))
+            source = of(name)
+        return Y_UP_TO_Z_UP @ source @ Y_UP_TO_Z_UP.T @ alignment.get(name, np.eye(3))
 
     def _alignment(self, subject: int, body: int) -> dict[str, np.ndarray]:
         """A_b per limb bone: turns the body's rest direction (A-pose) into the subject's (T-pose)."""
@@ -82,6 +85,7 @@ def minimal_rotation(source: np.ndarray, target: np.ndarray) -> np.ndarray:
 
 
 def halfway(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """The rotation half-way between two: orthonormalised mean."""
+    """The rotations (…, 3, 3) half-way between two: orthonormalised mean."""
     u, _, v = np.linalg.svd(a + b)
-    return u @ np.diag([1, 1, np.linalg.det(u @ v)]) @ v
+    u[..., :, 2] *= np.linalg.det(u @ v)[..., None]
+    return u @ v
