@@ -74,3 +74,10 @@ def test_a_few_joints_close_together_still_get_a_window_for_a_body():
     joints[12:14] = standing_at(0, 0, 2.0)[12:14]
     assert person_window(joints, SURE, rig, 256).side == pytest.approx(0.8 * 520 / 2, rel=0.05)
     assert person_window(np.full((17, 3), np.nan), SURE, rig, 256) is None
+
+
+def test_the_window_of_somebody_very_near_does_not_grow_beyond_the_picture():
+    rig = pinhole_rig()
+    window = person_window(standing_at(0, 0, 0.4), SURE, rig, 256)
+    assert window.side == pytest.approx(1.25 * 640)
+    assert window.left + window.side / 2 == pytest.approx(320, abs=5)

@@ -14,6 +14,8 @@ PLACING_JOINTS = 5
 """So many joints place a window; with fewer trusted ones all of them are used."""
 SMALLEST_WINDOW_M = 0.8
 """Side of a person's window at the person's depth, metres: a crouching adult or a small child still fits."""
+LARGEST_WINDOW = 1.25
+"""Side of a person's window over the longer side of the picture, at most: of somebody very near only a part is seen."""
 NEAREST_M = 1.0
 """Search windows see people from here on; where one disparity offset cannot, a second one is tried."""
 TILE = 0.6
@@ -87,11 +89,13 @@ def person_window(joints: np.ndarray, confidence: np.ndarray, rig: StereoRig, si
     placing = np.where(trusted[:, None], joints, np.nan)
     crop = StereoCrop.around(placing, rig.projections, size)
     depth = placing[ROOT, 2] if trusted[ROOT] else np.nanmedian(placing[:, 2])
-    smallest = SMALLEST_WINDOW_M * rig.focal_length / depth
-    return crop if crop.side >= smallest else _widened(crop, float(smallest))
+    smallest = SMALLEST_WINDOW_M * rig.focal_length / float(depth)
+    largest = LARGEST_WINDOW * max(rig.cameras[0].size)
+    side = min(max(crop.side, smallest), largest)
+    return crop if side == crop.side else _resized(crop, side)
 
 
-def _widened(crop: StereoCrop, side: float) -> StereoCrop:
+def _resized(crop: StereoCrop, side: float) -> StereoCrop:
     """The same centres with another side."""
     half = (side - crop.side) / 2
     return StereoCrop(crop.left - half, crop.right - half, crop.top - half, side, crop.size)
