@@ -124,7 +124,7 @@ class SyntheticPairs:
         baseline = -cameras[1, 0, 3] / cameras[1, 0, 0]
         scene, lights = (
             what.scene,
-            [vertex_light(m.normals, what.scene.ambient, what.scene.lights) for m in what.people],
+            [vertex_light(m.normals, what.scene.ambient, what.scene.lights) * m.outfit.albedo for m in what.people],
         )
         images, depths, kinds = [], [], []
         for side, camera in enumerate(cameras):
@@ -144,7 +144,7 @@ class SyntheticPairs:
                 points = ((mesh.vertices - origin) @ rotation.T).astype(np.float32)
                 outfit = mesh.outfit
                 draw(
-                    image, depth, kind, label, points, mesh.faces, light, outfit.texture, outfit.material,
+                    image, depth, kind, label, points, mesh.faces, light, outfit.texture, outfit.fields,
                     outfit.materials, outfit.levels, intrinsics,
                 )  # fmt: skip
             images.append(image)
@@ -194,7 +194,7 @@ class SyntheticPairs:
         body = int(generator.choice(self.bodies))
         pose = int(generator.integers(len(self.motions)))
         rotations = self.retarget(self.motions.rotations[pose], int(self.motions.subject[pose]), body)
-        outfit = dress(generator, self._regions(body), self.pack.faces, self.library)
+        outfit = dress(generator, self._regions(body), self.library)
         return pose_body(self.pack, body, rotations, outfit, heading=generator.uniform(0, 2 * np.pi), place=np.zeros(3))
 
     def _second_person(self, generator: np.random.Generator, first: Mesh, view: View, farther: bool) -> Mesh:

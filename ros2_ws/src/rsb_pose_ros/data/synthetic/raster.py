@@ -11,12 +11,12 @@ NEAR_M = 0.12
 
 
 @numba.njit(cache=True, fastmath=True, nogil=True)
-def draw(image, depth, kind, label, points, faces, light, texture, material, materials, levels, camera):  # type: ignore[no-untyped-def]
+def draw(image, depth, kind, label, points, faces, light, texture, fields, materials, levels, camera):  # type: ignore[no-untyped-def]
     """Draw a mesh into image (H, W, 3), depth (H, W) and kind (H, W), in place.
 
-    points: (V, 3) camera frame, metres; light: (V, 3) BGR factors; texture: (V, 2) metres on the cloth; material: (F,)
-    row of materials (M, 5): tile, repeats per metre, BGR tint; camera: (fx, fy, cx, cy). Faces that reach nearer than
-    12 cm are left out.
+    points: (V, 3) camera frame, metres; light: (V, 3) BGR factors; texture: (V, 2) metres on the cloth; fields: (V, L),
+    the last layer whose field is positive shows; materials: (L, 5) its tile, repeats per metre, BGR tint; camera:
+    (fx, fy, cx, cy). Faces that reach nearer than 12 cm are left out.
     """
     height, width = depth.shape
     projected = np.empty((len(points), 2), np.float32)
@@ -34,14 +34,12 @@ def draw(image, depth, kind, label, points, faces, light, texture, material, mat
         xb, yb = projected[b]
         xc, yc = projected[c]
         area = (xb - xa) * (yc - ya) - (xc - xa) * (yb - ya)
-        if area <= 1e-9:  # faces turned away
+        if area >= -1e-9:  # faces turned away: counter-clockwise from outside is clockwise where y points down
             continue
         left, right = max(int(np.ceil(min(xa, xb, xc))), 0), min(int(np.floor(max(xa, xb, xc))), width - 1)
         top, bottom = max(int(np.ceil(min(ya, yb, yc))), 0), min(int(np.floor(max(ya, yb, yc))), height - 1)
         if left > right or top > bottom:
             continue
-        which, repeats = int(materials[material[f], 0]), materials[material[f], 1]
-        tint = materials[material[f], 2:5]
         for y in range(top, bottom + 1):
             for x in range(left, right + 1):
                 wa = ((xb - x) * (yc - y) - (xc - x) * (yb - y)) / area
@@ -56,12 +54,18 @@ def draw(image, depth, kind, label, points, faces, light, texture, material, mat
                 pa, pb, pc = pa * z, pb * z, pc * z
                 depth[y, x] = z
                 kind[y, x] = label
+                layer = fields.shape[1] - 1
+                while layer > 0 and pa * fields[a, layer] + pb * fields[b, layer] + pc * fields[c, layer] <= 0:
+                    layer -= 1
+                repeats = materials[layer, 1]
                 u = pa * texture[a, 0] + pb * texture[b, 0] + pc * texture[c, 0]
                 v = pa * texture[a, 1] + pb * texture[b, 1] + pc * texture[c, 1]
-                sample_tile(levels, which, u * repeats, v * repeats, z / camera[0] * repeats * 128, colour)
+                sample_tile(
+                    levels, int(materials[layer, 0]), u * repeats, v * repeats, z / camera[0] * repeats * 128, colour
+                )
                 for k in range(3):
                     lit = pa * light[a, k] + pb * light[b, k] + pc * light[c, k]
-                    image[y, x, k] = colour[k] * tint[k] * lit
+                    image[y, x, k] = colour[k] * materials[layer, 2 + k] * lit
 
 
 @numba.njit(cache=True, fastmath=True, nogil=True)

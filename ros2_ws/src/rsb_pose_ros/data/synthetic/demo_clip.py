@@ -1,0 +1,177 @@
+"""The demonstration clip: one person walks through a room, gestures and walks away, seen by a calibrated raw pair."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from rsb_pose_ros.data.mocap import Motions
+from rsb_pose_ros.data.synthetic.bodies import BodyPack
+from rsb_pose_ros.data.synthetic.choreography import Performance, Segment, perform, stature
+from rsb_pose_ros.data.synthetic.clothes import BodyRegions, Outfit, dress
+from rsb_pose_ros.data.synthetic.composition import turn
+from rsb_pose_ros.data.synthetic.lenses import BentView, Lens
+from rsb_pose_ros.data.synthetic.person import Mesh, pose_body
+from rsb_pose_ros.data.synthetic.raster import draw, vertex_light
+from rsb_pose_ros.data.synthetic.retarget import Retarget
+from rsb_pose_ros.data.synthetic.scenes import PERSON, Scene, cast
+from rsb_pose_ros.data.synthetic.textures import TextureLibrary, photograph, pyramid, tile
+
+SIZE = (640, 480)
+BASELINE = np.array([0.11994, 0.0027, -0.0024])
+"""From the left camera to the right one, left camera's frame, metres; no bracket is quite straight."""
+CAMERA_HEIGHT = 1.05
+TILT = np.radians(-3.0)
+"""Of the left camera, down."""
+LENSES = (
+    Lens(
+        np.array([[472.0, 0, 322.5], [0, 473.1, 236.8], [0, 0, 1]]),
+        np.array([-0.21, 0.065, 0.0006, -0.0004, -0.008]),
+        SIZE,
+    ),
+    Lens(
+        np.array([[474.6, 0, 315.9], [0, 475.2, 243.4], [0, 0, 1]]),
+        np.array([-0.205, 0.06, -0.0005, 0.0003, -0.006]),
+        SIZE,
+    ),
+)
+RELATIVE_ROTATION = np.array([0.007, -0.012, 0.009])
+"""Rotation vector of the right camera: x_right = R x_left + T; about a degree, as a bracket holds two cameras."""
+SEGMENTS = [
+    Segment("49_01", 0.2, 4.3, (2.5, -2.1), walks=True),
+    Segment("127_02", 0.8, 7.4, (-0.1, -1.0), walks=False),
+    Segment("49_01", 0.3, 3.3, (1.1, 1.7), walks=True),
+]
+START = (-2.3, 4.3)
+BODY, OUTFIT_SEED = -3, 11
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What the camera_infos say: rectifying rotations (2, 3, 3) and projections (2, 3, 4), from cv2.stereoRectify."""
+
+    rectifications: np.ndarray
+    projections: np.ndarray
+
+
+@dataclass(frozen=True)
+class Frame:
+    """images: two (480, 640, 3) uint8 BGR raw pictures; joints: (17, 3) metres, left rectified optical frame."""
+
+    images: tuple[np.ndarray, np.ndarray]
+    joints: np.ndarray
+
+
+def calibrate() -> Calibration:
+    """Rectification of the clip's two cameras."""
+    rotation = cv2.Rodrigues(RELATIVE_ROTATION)[0]
+    translation = -rotation @ BASELINE[:, None]
+    left, right = LENSES
+    rectified = cv2.stereoRectify(
+        left.matrix, left.distortion, right.matrix, right.distortion, SIZE, rotation, translation,
+        flags=cv2.CALIB_ZERO_DISPARITY, alpha=0,
+    )  # fmt: skip
+    return Calibration(np.stack(rectified[:2]), np.stack(rectified[2:4]))
+
+
+class DemoClip:
+    """Frames of the clip, in order; the same on every computer but for rounding."""
+
+    def __init__(self, shared: Path, pack: Path, rate: float) -> None:
+        """shared: folder of mocap/ and backgrounds/; pack: baked bodies; rate: frames per second.
+
+        Body, motions and textures are those which training never sees. Raises FileNotFoundError.
+        """
+        self._pack = BodyPack.load(pack)
+        self._body = BODY % len(self._pack)
+        motions = Motions.load(shared / "mocap" / "val.npz")
+        subject = int(motions.subject[motions.takes[SEGMENTS[0].take][0]])
+        scale = stature(motions, subject, self._pack, self._body)
+        self._performance: Performance = perform(motions, SEGMENTS, START, rate, overlap=0.8, stature=scale)
+        self._bones = Retarget(motions, self._pack)(self._performance.rotations, subject, self._body)
+        library = TextureLibrary(shared / "backgrounds", "val")
+        regions = BodyRegions(self._pack, self._body)
+        self._outfit: Outfit = dress(np.random.default_rng(OUTFIT_SEED), regions, library)
+        self._scene = living_room(library)
+        self._views = [BentView(lens) for lens in LENSES]
+        self.calibration = calibrate()
+        right = cv2.Rodrigues(RELATIVE_ROTATION)[0]
+        self._rotations = [turn(TILT, 0), right @ turn(TILT, 0)]
+        self._origins = [np.zeros(3), turn(TILT, 0).T @ BASELINE]
+
+    def __len__(self) -> int:
+        return len(self._bones)
+
+    def __iter__(self) -> Iterator[Frame]:
+        noise = np.random.default_rng(0)
+        for index in range(len(self)):
+            mesh = self._person(index)
+            images = [self._picture(noise, mesh, side) for side in range(2)]
+            joints = mesh.joints @ (self.calibration.rectifications[0] @ self._rotations[0]).T
+            yield Frame((images[0], images[1]), joints.astype(np.float32))
+
+    def _person(self, index: int) -> Mesh:
+        x, z = self._performance.places[index]
+        mesh = pose_body(self._pack, self._body, self._bones[index], self._outfit, 0.0, np.array([x, 0, z]))
+        return mesh.moved(np.array([0, CAMERA_HEIGHT - mesh.floor, 0]))
+
+    def _picture(self, noise: np.random.Generator, mesh: Mesh, side: int) -> np.ndarray:
+        """One raw picture, with the sensor's noise and the cameras' slightly different exposure and colour."""
+        scene = self._scene
+        origin, rotation = self._origins[side].astype(np.float32), self._rotations[side].astype(np.float32)
+        shadow = np.array([*mesh.joints[6, [0, 2]], 0.28, 0.5], np.float32)
+
+        def pinhole(camera: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+            image, depth, kind = cast(
+                scene.room, scene.objects, scene.surfaces, scene.levels, scene.photo, scene.ambient, scene.lights,
+                shadow, camera, origin, rotation, size,
+            )  # fmt: skip
+            points = ((mesh.vertices - origin) @ rotation.T).astype(np.float32)
+            light = vertex_light(mesh.normals, scene.ambient, scene.lights) * mesh.outfit.albedo
+            outfit = mesh.outfit
+            draw(
+                image, depth, kind, PERSON, points, mesh.faces, light, outfit.texture, outfit.fields,
+                outfit.materials, outfit.levels, camera,
+            )  # fmt: skip
+            return image
+
+        picture = self._views[side].bend(pinhole) * ([1.0, 1.0, 1.0], [0.97, 0.94, 0.92])[side]
+        picture += noise.standard_normal(picture.shape, np.float32) * 1.2
+        return np.clip(picture, 0, 255).astype(np.uint8)
+
+
+def living_room(library: TextureLibrary) -> Scene:
+    """A room with a pillar that hides part of the walk, a sideboard, a table and a bin."""
+    named = {path.stem: path for path in library.tiles}
+    floor = CAMERA_HEIGHT
+    objects = np.array(
+        [  # centre, half sizes, yaw, roundness
+            [-0.55, floor - 1.4, 2.2, 0.1, 1.4, 0.1, 0.2, 0],
+            [-1.6, floor - 0.45, 5.0, 0.8, 0.45, 0.22, 0.05, 0],
+            [2.15, floor - 0.375, 4.6, 0.55, 0.375, 0.35, -0.3, 0],
+            [1.25, floor - 0.3, 5.05, 0.2, 0.3, 0.2, 0, 1],
+        ],
+        np.float32,
+    )
+    surfaces = [  # texture, repeats per metre, brightness: left, right, ceiling, floor, far, near; then the objects
+        ("wallpaper_005", 0.9, 1.0), ("bricks_054", 0.6, 1.3), ("plaster_003", 0.4, 1.3), ("woodfloor_041", 0.6, 0.85),
+        ("plaster_006", 0.45, 1.15), ("plaster_006", 0.45, 0.9),
+        ("concrete_032", 0.8, 0.9), ("wood_055", 0.8, 0.8), ("wood_026", 1.0, 0.9), ("metal_045", 1.0, 0.9),
+    ]  # fmt: skip
+    numbers = np.array([[i, repeats, bright] for i, (_, repeats, bright) in enumerate(surfaces)], np.float32)
+    lights = np.array([[0.35, -0.8, -0.5, 0.5, 0.52, 0.55], [-0.7, -0.5, -0.3, 0.28, 0.25, 0.22]], np.float32)
+    lights[:, :3] /= np.linalg.norm(lights[:, :3], axis=1, keepdims=True)
+    return Scene(
+        room=np.array([0.12, -2.9, 2.9, floor - 2.7, floor, -3.0, 5.6], np.float32),
+        objects=objects,
+        surfaces=numbers,
+        levels=pyramid([tile(named[name]) for name, _, _ in surfaces]),
+        photo=photograph(library.scenes[0]),
+        ambient=np.array([0.5, 0.48, 0.46], np.float32),
+        lights=lights,
+        shadow=np.zeros(4, np.float32),
+    )
