@@ -81,9 +81,11 @@ def run(arguments: argparse.Namespace) -> int:
     print_table(report)
     share = report["poses_published"] / max(report["pairs_published"], 1)
     if share < ENOUGH:
+        state = listener.diagnostics.get(f"{NODE}: images")
+        counts = ", ".join(f"{v.key} {v.value}" for v in state.values) if state else "no diagnostics came"
         raise DemoError(
             f"{report['poses_published']} of {report['pairs_published']} pairs got a pose ({100 * share:.0f} %), expected "
-            f"at least {100 * ENOUGH:.0f} %; {listener.diagnostics.get(f'{NODE}: images', 'no diagnostics')}"
+            f"at least {100 * ENOUGH:.0f} %. The node says: {counts}"
         )
     return 0
 
