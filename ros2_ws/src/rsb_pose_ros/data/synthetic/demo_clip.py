@@ -43,11 +43,11 @@ RELATIVE_ROTATION = np.array([0.007, -0.012, 0.009])
 """Rotation vector of the right camera: x_right = R x_left + T; about a degree, as a bracket holds two cameras."""
 SEGMENTS = [
     Segment("49_01", 0.2, 4.3, (2.5, -2.1), walks=True),
-    Segment("127_02", 0.8, 7.4, (-0.1, -1.0), walks=False),
+    Segment("127_02", 0.8, 6.8, (-0.1, -1.0), walks=False),
     Segment("49_01", 0.3, 3.3, (1.1, 1.7), walks=True),
 ]
 START = (-2.3, 4.3)
-BODY, OUTFIT_SEED = -3, 11
+BODY, OUTFIT_SEED = -3, 9
 
 
 @dataclass(frozen=True)
@@ -140,7 +140,7 @@ class DemoClip:
             return image
 
         picture = self._views[side].bend(pinhole) * ([1.0, 1.0, 1.0], [0.97, 0.94, 0.92])[side]
-        picture += noise.standard_normal(picture.shape, np.float32) * 1.2
+        picture += noise.standard_normal(picture.shape, np.float32) * 0.7
         return np.clip(picture, 0, 255).astype(np.uint8)
 
 
@@ -152,14 +152,14 @@ def living_room(library: TextureLibrary) -> Scene:
         [  # centre, half sizes, yaw, roundness
             [-0.55, floor - 1.4, 2.2, 0.1, 1.4, 0.1, 0.2, 0],
             [-1.6, floor - 0.45, 5.0, 0.8, 0.45, 0.22, 0.05, 0],
-            [2.15, floor - 0.375, 4.6, 0.55, 0.375, 0.35, -0.3, 0],
+            [2.2, floor - 0.375, 3.3, 0.35, 0.375, 0.5, -0.15, 0],
             [1.25, floor - 0.3, 5.05, 0.2, 0.3, 0.2, 0, 1],
         ],
         np.float32,
     )
     surfaces = [  # texture, repeats per metre, brightness: left, right, ceiling, floor, far, near; then the objects
-        ("wallpaper_005", 0.9, 1.0), ("bricks_054", 0.6, 1.3), ("plaster_003", 0.4, 1.3), ("woodfloor_041", 0.6, 0.85),
-        ("plaster_006", 0.45, 1.15), ("plaster_006", 0.45, 0.9),
+        ("plaster_006", 0.5, 1.1), ("bricks_054", 0.6, 1.3), ("plaster_001", 0.3, 0.9), ("woodfloor_041", 0.35, 0.85),
+        ("plaster_001", 0.4, 1.0), ("plaster_006", 0.45, 0.9),
         ("concrete_032", 0.8, 0.9), ("wood_055", 0.8, 0.8), ("wood_026", 1.0, 0.9), ("metal_045", 1.0, 0.9),
     ]  # fmt: skip
     numbers = np.array([[i, repeats, bright] for i, (_, repeats, bright) in enumerate(surfaces)], np.float32)

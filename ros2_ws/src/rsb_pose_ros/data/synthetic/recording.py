@@ -50,7 +50,9 @@ class ClipWriter:
         late = int(self._jitter.integers(0, JITTER_NS))
         for side, (name, picture, taken) in enumerate(zip(("left", "right"), frame.images, (stamp, stamp + late))):
             self._send(f"/stereo/{name}/camera_info", taken + LATENCY_NS, self._camera_info(side, taken))
-            data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, self._quality])[1].reshape(-1)
+            data = cv2.imencode(
+                ".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, self._quality, cv2.IMWRITE_JPEG_OPTIMIZE, 1]
+            )[1].reshape(-1)
             image = self._new(
                 "sensor_msgs/msg/CompressedImage", header=self._header(side, taken), format="jpeg", data=data
             )
