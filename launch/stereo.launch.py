@@ -37,7 +37,9 @@ def generate_launch_description():
         DeclareLaunchArgument("transport", default_value="", description="instead of the file's: raw or compressed"),
         DeclareLaunchArgument("use_sim_time", default_value="false", description="take the time from /clock"),
         DeclareLaunchArgument(
-            "shm", default_value="true", description="shared memory for large images (Fast DDS); the camera needs it too"
+            "shm",
+            default_value="true",
+            description="shared memory for large images (Fast DDS); the camera needs it too",
         ),
         DeclareLaunchArgument("rviz", default_value="false", description="start RViz"),
         DeclareLaunchArgument(
