@@ -10,7 +10,7 @@ from pathlib import Path
 
 EXAMPLES = """examples:
   python tools/export_onnx.py --config config/models/rsb_pose_edge.yaml --checkpoint runs/edge/last.pt \\
-      --transformer runs/ppt/last.pt --record models/records/rsb_pose_edge.json -o models/rsb_pose_edge.onnx
+      --transformer runs/ppt/last.pt --record config/records/rsb_pose_edge.json -o models/rsb_pose_edge.onnx
   python tools/export_onnx.py --transformer runs/ppt/last.pt -o models/ppt.onnx         # the refiner alone
   python tools/export_onnx.py --config config/models/rsb_pose_r50.yaml --untrained -o out/r50.onnx
 """
@@ -24,7 +24,7 @@ def main() -> int:
     parser.add_argument("--checkpoint", type=Path, help="co-keypoint weights (tools/train.py sce)")
     parser.add_argument("--transformer", type=Path, help="pose transformer weights (tools/train.py ppt)")
     parser.add_argument("--untrained", action="store_true", help="random weights, for trying out a configuration")
-    parser.add_argument("--record", type=Path, help="JSON with the card's training, measured, licence, attribution")
+    parser.add_argument("--record", type=Path, help="JSON with the card's licence, attribution, training")
     parser.add_argument("-o", "--output", type=Path, required=True)
     arguments = parser.parse_args()
     try:
@@ -48,21 +48,33 @@ def export(arguments: argparse.Namespace):  # type: ignore[no-untyped-def]
     record = {"licence": "Apache-2.0", "training": {"state": "untrained"}}
     if arguments.record:
         record = json.loads(arguments.record.read_text())
+    record.setdefault("measured", {})
     prior = checkpoint.load(arguments.transformer) if arguments.transformer else None
     if arguments.config is None:
         if prior is None:
             raise ValueError("neither --config nor --transformer given; expected at least one of them")
         transformer = PoseTransformer(TransformerConfig(**prior["config"]))
         transformer.load_state_dict(prior["average"])
+        note(record, prior)
         return export_pose_prior(transformer, arguments.output, prior["config"], record)
     model = RSBPose(ModelConfig.from_yaml(arguments.config))
     if arguments.checkpoint:
-        model.load_state_dict(checkpoint.load(arguments.checkpoint)["average"])
+        weights = checkpoint.load(arguments.checkpoint)
+        model.load_state_dict(weights["average"])
+        note(record, weights)
     elif not arguments.untrained:
         raise ValueError("no --checkpoint given; expected trained weights, or --untrained")
     if prior is not None:
         model.transformer.load_state_dict(prior["average"])
     return export_stereo_pose(model, arguments.output, record)
+
+
+def note(record: dict, weights: dict) -> None:
+    """Put into the card what the checkpoint knows of its own making."""
+    record["training"] = {**record["training"], **{k: weights[k] for k in ("pairs", "step", "code_version") if k in weights}}
+    if "measured" in weights:
+        command = "tools/train.py finish (synthetic pairs with held-out bodies, motions and textures)"
+        record["measured"] = {"command": command, **{k: round(v, 3) for k, v in weights["measured"].items()}}
 
 
 if __name__ == "__main__":

@@ -54,6 +54,12 @@ def main() -> int:
     finish.add_argument("--transformer", type=Path, required=True, help="pose transformer weights")
     finish.add_argument("--pairs", type=int, default=600, help="half of them fit, half measure")
     arguments = parser.parse_args()
+
+    import torch
+
+    # The tails of softmaxes over whole volumes are denormal numbers, on which CPUs are a hundred times slower.
+    torch.set_flush_denormal(True)
+    torch.set_num_threads(arguments.threads)
     try:
         return {"sce": train_co_keypoints, "ppt": train_pose_prior, "finish": finish_model}[arguments.stage](arguments)
     except (OSError, ValueError) as error:
@@ -67,13 +73,11 @@ def overrides(arguments: argparse.Namespace, *names: str) -> dict:
 
 
 def train_co_keypoints(arguments: argparse.Namespace) -> int:
-    import torch
 
     from rsb_pose_ros.data.synthetic.dataset import SyntheticPairsDataset
     from rsb_pose_ros.model import ModelConfig
     from rsb_pose_ros.training.co_keypoints import CoKeypointTrainer, Plan, start_from_blazepose
 
-    torch.set_num_threads(arguments.threads)
     plan = Plan(**overrides(arguments, "steps", "batch", "rate", "size", "backbone_rate", "workers"))
     trainer = CoKeypointTrainer(ModelConfig.from_yaml(arguments.config), plan, arguments.output, arguments.device)
     if trainer.resume():
@@ -96,7 +100,6 @@ def train_pose_prior(arguments: argparse.Namespace) -> int:
     from rsb_pose_ros.model import ModelConfig
     from rsb_pose_ros.training.pose_prior import Plan, PosePriorTrainer
 
-    torch.set_num_threads(arguments.threads)
     config = ModelConfig.from_yaml(arguments.config).transformer
     trainer = PosePriorTrainer(
         config, Plan(**overrides(arguments, "steps", "batch", "rate")), arguments.output, arguments.device
@@ -119,7 +122,6 @@ def finish_model(arguments: argparse.Namespace) -> int:
 
     if arguments.start is None:
         raise ValueError("no --start given; expected the co-keypoint weights")
-    torch.set_num_threads(arguments.threads)
     weights = checkpoint.load(arguments.start)
     model = RSBPose(ModelConfig.from_yaml(arguments.config))
     model.load_state_dict(weights["average"])

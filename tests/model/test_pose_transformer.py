@@ -9,10 +9,17 @@ from rsb_pose_ros.model.pose_transformer import most_attended
 from rsb_pose_ros.skeleton import END_EFFECTORS, ROOT
 
 
+def trained(config: TransformerConfig) -> PoseTransformer:
+    """A transformer whose head no longer is the zero that it starts from."""
+    model = PoseTransformer(config).eval()
+    torch.nn.init.normal_(model.head.weight, std=0.1)
+    return model
+
+
 @pytest.fixture(scope="module")
 def transformer() -> PoseTransformer:
     torch.manual_seed(0)
-    return PoseTransformer(TransformerConfig(depth=3, width=32, heads=4, refine="all")).eval()
+    return trained(TransformerConfig(depth=3, width=32, heads=4, refine="all"))
 
 
 def test_masked_joints_cannot_leak(transformer: PoseTransformer) -> None:
@@ -54,7 +61,12 @@ def test_output_moves_with_the_root(transformer: PoseTransformer) -> None:
 
 
 def test_end_effectors_stay_when_only_the_body_is_refined() -> None:
-    body = PoseTransformer(TransformerConfig(depth=1, width=32, heads=4, refine="body")).eval()
+    body = trained(TransformerConfig(depth=1, width=32, heads=4, refine="body"))
     pose = torch.randn(2, 17, 3)
     moved = (body(pose) - pose).abs().amax((0, 2)) > 1e-6
     assert not moved[list(END_EFFECTORS)].any() and moved[ROOT]
+
+
+def test_a_fresh_network_leaves_joints_where_they_are() -> None:
+    pose = torch.randn(2, 17, 3)
+    torch.testing.assert_close(PoseTransformer(TransformerConfig(depth=1)).eval()(pose), pose)

@@ -56,6 +56,9 @@ class FoldedRegressor(nn.Module):
         self.up2 = nn.Conv2d(w2, w1, 1)
         self.merge1 = Separable(w1, w1, 3)
         self.head = nn.Conv2d(w1, JOINT_COUNT * self.depth, 1)
+        # A fresh regressor corrects nothing: the heatmaps' agreement stands.
+        nn.init.normal_(self.head.weight, std=1e-3)
+        nn.init.zeros_(self.head.bias)
 
     def forward(self, left: Tensor, right: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
         x1 = torch.cat([self.volume(left, right), context], dim=1)

@@ -70,7 +70,11 @@ class Block(nn.Module):
 
 
 class PoseTransformer(nn.Module):
-    """Joints (B, 17, 3) in metres, any root position → refined joints, the same shape and frame."""
+    """Joints (B, 17, 3) in metres, any root position → refined joints, the same shape and frame.
+
+    Unlike the paper's, the head predicts a correction of the joints that it was given (and the place of masked ones):
+    few thousand steps then suffice not to lose what triangulation already knows.
+    """
 
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
@@ -80,6 +84,9 @@ class PoseTransformer(nn.Module):
         self.blocks = nn.ModuleList(Block(config, rate) for rate in rates)
         self.norm = nn.LayerNorm(config.width)
         self.head = nn.Linear(config.width, 3)
+        # A fresh network leaves every joint where it was triangulated, and training departs from there.
+        nn.init.zeros_(self.head.weight)
+        nn.init.zeros_(self.head.bias)
         refined = torch.ones(JOINT_COUNT, 1)
         if config.refine == "body":
             refined[list(END_EFFECTORS)] = 0
@@ -96,13 +103,15 @@ class PoseTransformer(nn.Module):
 
         Also returns the last layer's attention (B, heads, 17, 17).
         """
+        start = relative
         if masked is not None:
             relative = torch.where(masked[..., None], relative.new_tensor(MASK_POSITION), relative)
+            start = torch.where(masked[..., None], torch.zeros_like(start), start)
         x = self.embed(relative) + self.position
         weights = x.new_zeros(0)
         for block in self.blocks:
             x, weights = block(x)
-        return self.head(self.norm(x)), weights
+        return start + self.head(self.norm(x)), weights
 
     def unmask_iteratively(self, relative: Tensor, masked: Tensor) -> list[Tensor]:
         """Predictions (B, 17, 3) of every pass; after each, the most attended masked joints take their predictions."""

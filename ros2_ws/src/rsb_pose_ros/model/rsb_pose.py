@@ -15,13 +15,16 @@ from rsb_pose_ros.model.folded import FoldedRegressor
 from rsb_pose_ros.model.pose_transformer import PoseTransformer
 from rsb_pose_ros.model.resnet import PoseResNet
 from rsb_pose_ros.model.softargmax import CoKeypoints, soft_argmax
-from rsb_pose_ros.model.stereo_volume import stereo_volume
+from rsb_pose_ros.model.stereo_volume import shift_right, stereo_volume
 from rsb_pose_ros.model.triangulation import covariance, triangulate
 from rsb_pose_ros.model.v2v import V2VRegressor
 from rsb_pose_ros.skeleton import JOINT_COUNT
 
 HEATMAP_STD_CELLS = 1.5
 """Standard deviation of the joint heatmaps' and the co-heatmap's Gaussian targets, feature cells."""
+
+UNSEEN_LOGIT = -10.0
+"""Heatmap logit of what lies outside the right crop: about that of background inside."""
 
 
 @dataclass
@@ -55,7 +58,11 @@ class PaperCoKeypoints(nn.Module):
 
 
 class EdgeCoKeypoints(nn.Module):
-    """Folded volume and 2D regressor; sees the left view's unmasked features and heatmaps as context too."""
+    """Folded volume and 2D regressor; sees the left view's unmasked features and heatmaps as context too.
+
+    The regressor corrects what both views' heatmaps say together: left(u, v) + right(u − d, v), the log of their product
+    along the epipolar line. Training so starts from a backbone that already finds people, and only has to improve on it.
+    """
 
     def __init__(self, config: ModelConfig, features: int) -> None:
         super().__init__()
@@ -63,11 +70,20 @@ class EdgeCoKeypoints(nn.Module):
         self.reduce = nn.Sequential(nn.Conv2d(features, 32, 1), nn.ReLU6(), nn.Conv2d(32, channels, 1))
         self.regressor = FoldedRegressor(channels, features + JOINT_COUNT, config.disparities)
         self.pooled_channels = self.regressor.pooled_channels
+        self.agreement = nn.Parameter(torch.ones(1, JOINT_COUNT, 1, 1))
+        self.disparities = config.disparities
 
     def forward(self, features: Tensor, masks: Tensor, heatmaps: Tensor) -> tuple[Tensor, Tensor]:
         left, right = split_views(self.reduce(features) * masks)
-        context = torch.cat([split_views(features)[0], split_views(heatmaps)[0] * 0.1], dim=1)
-        return self.regressor(left, right, context)
+        left_heatmaps, right_heatmaps = split_views(heatmaps)
+        context = torch.cat([split_views(features)[0], left_heatmaps * 0.1], dim=1)
+        correction, pooled = self.regressor(left, right, context)
+        return correction + self.agree(left_heatmaps, right_heatmaps), pooled
+
+    def agree(self, left: Tensor, right: Tensor) -> Tensor:
+        """(B, 17, D, H, W) from heatmap logits (B, 17, H, W) of both views."""
+        left, right = left * self.agreement, right * self.agreement - UNSEEN_LOGIT
+        return torch.stack([left + shift_right(right, d) + UNSEEN_LOGIT for d in self.disparities], dim=2)
 
 
 class RSBPose(nn.Module):

@@ -1,0 +1,165 @@
+"""Training loops: they learn, they go on after a kill exactly where they were, and they write what they did."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch.utils.data import IterableDataset
+
+from rsb_pose_ros.model import ModelConfig
+from rsb_pose_ros.model.config import TransformerConfig
+from rsb_pose_ros.skeleton import MIRROR, ROOT
+from rsb_pose_ros.training import checkpoint
+from rsb_pose_ros.training.co_keypoints import CoKeypointTrainer, Plan, resize_batch
+from rsb_pose_ros.training.ema import WeightAverage
+from rsb_pose_ros.training.export import example_pair
+from rsb_pose_ros.training.pose_prior import Plan as PosePlan
+from rsb_pose_ros.training.pose_prior import PosePriorTrainer, augment, random_mask, rotation, stereo_noise
+from rsb_pose_ros.training.schedule import cosine
+
+CONFIG = Path(__file__).resolve().parents[2] / "config" / "models" / "rsb_pose_edge.yaml"
+
+
+class OnePair(IterableDataset):
+    """The same random pair again and again: can the loop learn it by heart?"""
+
+    def __iter__(self) -> Iterator[dict[str, torch.Tensor]]:
+        crops, projections = example_pair(64)
+        generator = torch.Generator().manual_seed(1)
+        left = torch.rand(17, 2, generator=generator) * 40 + 12
+        keypoints = torch.stack([left, left - torch.tensor([4.0, 0.0])])
+        joints = torch.rand(17, 3, generator=generator) + torch.tensor([0, 0, 2.5])
+        while True:
+            yield {
+                "crops": crops[0],
+                "projections": projections[0],
+                "joints": joints,
+                "keypoints": keypoints,
+                "visibility": torch.full((2, 17), 3, dtype=torch.uint8),
+                "present": torch.tensor(True),
+            }
+
+
+def trainer(folder: Path, steps: int) -> CoKeypointTrainer:
+    torch.manual_seed(0)
+    config = replace(ModelConfig.from_yaml(CONFIG), image_size=64)
+    plan = Plan(steps=steps, batch=1, size=64, rate=2e-3, warmup=2, workers=0, save_every=5)
+    return CoKeypointTrainer(config, plan, folder)
+
+
+def test_co_keypoints_learn_and_resume(tmp_path: Path) -> None:
+    first = trainer(tmp_path, 10)
+    batch = {k: v[None] for k, v in next(iter(OnePair())).items()}
+    before = first.train_step(dict(batch))["loss"]
+    first.run(OnePair())
+    resumed = trainer(tmp_path, 10)
+    assert resumed.resume() and resumed.step == 10
+    for a, b in zip(first.model.state_dict().values(), resumed.model.state_dict().values(), strict=True):
+        torch.testing.assert_close(a, b)
+    resumed.plan = replace(resumed.plan, steps=1000)
+    for _ in range(30):
+        after = resumed.train_step(dict(batch))["loss"]
+    assert after < 0.8 * before
+    content = checkpoint.load(tmp_path / "last.pt")
+    assert content["config"]["name"] == "rsb_pose_edge" and content["plan"]["steps"] == 10 and content["pairs"] == 10
+    assert (tmp_path / "log.jsonl").read_text().count("\n") == 1
+
+
+def test_a_degenerate_batch_does_not_end_the_run(tmp_path: Path) -> None:
+    one = trainer(tmp_path, 10)
+    batch = {k: v[None] for k, v in next(iter(OnePair())).items()}
+    batch["projections"] = batch["projections"] * float("nan")
+    weights = {k: v.clone() for k, v in one.model.state_dict().items()}
+    assert np.isnan(one.train_step(batch)["loss"])
+    assert all(torch.equal(v, weights[k]) for k, v in one.model.state_dict().items())
+
+
+def test_resized_crops_keep_their_geometry() -> None:
+    batch = {k: v[None] for k, v in next(iter(OnePair())).items()}
+    projected = project(batch["joints"], batch["projections"])
+    small = resize_batch(batch | {"keypoints": projected}, 32)
+    assert small["crops"].shape == (1, 2, 32, 32, 3)
+    torch.testing.assert_close(project(small["joints"], small["projections"]), small["keypoints"])
+
+
+def project(joints: torch.Tensor, projections: torch.Tensor) -> torch.Tensor:
+    homogeneous = torch.cat([joints, torch.ones_like(joints[..., :1])], -1)
+    image = torch.einsum("bvij,bnj->bvni", projections, homogeneous)
+    return image[..., :2] / image[..., 2:]
+
+
+def poses(count: int = 256) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(0)
+    base = torch.randn(17, 3, generator=generator) * 0.4
+    return base + torch.randn(count, 17, 3, generator=generator) * 0.02
+
+
+def test_pose_prior_learns_and_resumes(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    config, plan = TransformerConfig(depth=2, width=32, heads=4), PosePlan(steps=4, batch=32, warmup=2, save_every=2)
+    first = PosePriorTrainer(config, plan, tmp_path)
+    first.run(poses())
+    resumed = PosePriorTrainer(config, replace(plan, steps=120, rate=3e-3), tmp_path)
+    assert resumed.resume() and resumed.step == 4
+    batch = poses(64) - poses(64)[:, ROOT : ROOT + 1]
+    errors = [resumed.train_step(batch)["masked_mm"] for _ in range(80)]
+    assert np.mean(errors[-8:]) < 0.5 * np.mean(errors[:4])
+
+
+def test_augmented_poses_stay_bodies() -> None:
+    torch.manual_seed(0)
+    batch = poses(512)
+    batch = batch - batch[:, ROOT : ROOT + 1]
+    augmented = augment(batch)
+    assert augmented[:, ROOT].abs().max() == 0
+    ratio = augmented.norm(dim=-1).mean() / batch.norm(dim=-1).mean()
+    assert 0.9 < ratio < 1.1
+    assert [MIRROR[MIRROR[j]] for j in range(17)] == list(range(17))
+
+
+def test_rotations_are_rotations() -> None:
+    for axis in range(3):
+        matrices = rotation(torch.randn(5), axis)
+        torch.testing.assert_close(matrices @ matrices.transpose(1, 2), torch.eye(3).repeat(5, 1, 1))
+        torch.testing.assert_close(torch.linalg.det(matrices), torch.ones(5))
+
+
+def test_noise_is_larger_in_depth_and_keeps_the_root_at_the_origin() -> None:
+    torch.manual_seed(0)
+    clean = torch.zeros(4000, 17, 3)
+    noisy, root = stereo_noise(clean)
+    assert noisy[:, ROOT].abs().max() == 0
+    spread = (noisy + root).std((0, 1))
+    assert spread[2] > 1.5 * spread[0]
+
+
+def test_every_mask_hides_something() -> None:
+    assert random_mask(500, 0.1, torch.device("cpu")).any(1).all()
+
+
+def test_average_follows_and_keeps_buffers() -> None:
+    module = torch.nn.BatchNorm1d(2)
+    average = WeightAverage(module)
+    with torch.no_grad():
+        module.weight.fill_(5.0)
+    module.num_batches_tracked += 7
+    for _ in range(50):
+        average.update(module)
+    assert average.module.weight.mean() > 4 and average.module.num_batches_tracked == 7
+
+
+def test_schedule_rises_and_falls() -> None:
+    factors = [cosine(step, 100, 10) for step in range(101)]
+    assert factors[0] == 0.1 and max(factors) == 1.0 and factors[100] == pytest.approx(0.01)
+    assert factors[10:] == sorted(factors[10:], reverse=True)
+
+
+def test_a_missing_or_broken_checkpoint_is_named(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"none\.pt"):
+        checkpoint.load(tmp_path / "none.pt")
+    (tmp_path / "bad.pt").write_bytes(b"nothing")
+    with pytest.raises(ValueError, match=r"bad\.pt"):
+        checkpoint.load(tmp_path / "bad.pt")
