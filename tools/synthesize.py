@@ -1,0 +1,129 @@
+#!/usr/bin/env python3
+"""Synthetic stereo people: bake the bodies once, look at the pairs, measure how fast they are made.
+
+examples:
+  tools/synthesize.py bake                                # 64 bodies into cache/bodies.npz; needs anny, takes minutes
+  tools/synthesize.py preview --output out/pairs.png       # a sheet of pairs with their joints
+  tools/synthesize.py preview --first 100 --plain --output out/pairs.png
+  tools/synthesize.py speed --pairs 200
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "ros2_ws/src"))
+COLUMNS = 3
+
+
+def main() -> int:
+    """0: done; 2: something was missing."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(dest="command", required=True)
+    baking = commands.add_parser("bake", help="sample bodies with anny and store what rendering needs")
+    baking.add_argument("--output", type=Path, default=ROOT / "cache/bodies.npz")
+    baking.add_argument("--count", type=int, default=64, help="bodies (default 64)")
+    baking.add_argument("--seed", type=int, default=0)
+    looking = commands.add_parser(
+        "preview", help="a sheet of pairs: green visible, yellow hidden by the body, red by an object"
+    )
+    looking.add_argument("--output", type=Path, required=True, help="PNG")
+    looking.add_argument("--count", type=int, default=18, help="pairs (default 18)")
+    looking.add_argument("--first", type=int, default=0, help="seed of the first pair")
+    looking.add_argument("--plain", action="store_true", help="without joints")
+    timing = commands.add_parser("speed", help="pairs per second on one core")
+    timing.add_argument("--pairs", type=int, default=100)
+    for command in (looking, timing):
+        add_data_arguments(command)
+    arguments = parser.parse_args()
+    try:
+        {"bake": bake, "preview": preview, "speed": speed}[arguments.command](arguments)
+    except (OSError, ValueError) as error:
+        print(f"synthesize: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def add_data_arguments(command: argparse.ArgumentParser) -> None:
+    shared = Path(os.environ.get("RSB_POSE_SHARED", ROOT.parent / "shared"))
+    command.add_argument("--config", type=Path, default=ROOT / "config/synthetic.yaml")
+    command.add_argument("--bodies", type=Path, default=ROOT / "cache/bodies.npz")
+    command.add_argument(
+        "--shared", type=Path, default=shared, help="mocap/, backgrounds/ (default $RSB_POSE_SHARED or ../shared)"
+    )
+    command.add_argument("--split", choices=("train", "val"), default="train")
+
+
+def bake(arguments: argparse.Namespace) -> None:
+    from rsb_pose_ros.data.synthetic.bodies import bake as bake_bodies
+
+    bake_bodies(arguments.output, arguments.count, arguments.seed)
+    print(f"{arguments.output}: {arguments.count} bodies, {arguments.output.stat().st_size / 2**20:.1f} MiB")
+
+
+def generator(arguments: argparse.Namespace):  # type: ignore[no-untyped-def]
+    """The pairs which the arguments describe, on one thread."""
+    import cv2
+
+    from rsb_pose_ros.data.synthetic.config import SyntheticConfig
+    from rsb_pose_ros.data.synthetic.generator import SyntheticPairs
+
+    cv2.setNumThreads(1)
+    return SyntheticPairs(
+        SyntheticConfig.from_yaml(arguments.config), arguments.shared, arguments.bodies, arguments.split
+    )
+
+
+def preview(arguments: argparse.Namespace) -> None:
+    import cv2
+    import numpy as np
+    from tqdm import tqdm
+
+    pairs = generator(arguments)
+    cells = []
+    for seed in tqdm(range(arguments.first, arguments.first + arguments.count), desc="pairs"):
+        sample = pairs.sample(seed)
+        views = [sample.crops[side].copy() for side in range(2)]
+        if sample.present and not arguments.plain:
+            for view, points, visibility in zip(views, sample.keypoints, sample.visibility):
+                draw_joints(view, points, visibility)
+        cells.append(np.hstack(views))
+    cells += [np.zeros_like(cells[0])] * (-len(cells) % COLUMNS)
+    arguments.output.parent.mkdir(parents=True, exist_ok=True)
+    rows = [np.hstack(cells[i : i + COLUMNS]) for i in range(0, len(cells), COLUMNS)]
+    cv2.imwrite(str(arguments.output), np.vstack(rows))
+    print(arguments.output)
+
+
+def draw_joints(view, points, visibility) -> None:  # type: ignore[no-untyped-def]
+    """Bones and joints on a crop, in place."""
+    import cv2
+
+    from rsb_pose_ros.skeleton import BONES, bone_rgb
+
+    pixels = [(round(float(x) * 8), round(float(y) * 8)) for x, y in points]
+    for bone in BONES:
+        colour = [int(255 * c) for c in bone_rgb(bone)[::-1]]
+        cv2.line(view, pixels[bone[0]], pixels[bone[1]], colour, 1, cv2.LINE_AA, 3)
+    for pixel, seen in zip(pixels, visibility):
+        colour = [(0, 0, 0), (0, 0, 255), (0, 255, 255), (0, 255, 0)][int(seen)]
+        cv2.circle(view, pixel, 16, colour, -1, cv2.LINE_AA, 3)
+
+
+def speed(arguments: argparse.Namespace) -> None:
+    pairs = generator(arguments)
+    pairs.sample(0)  # compiles
+    wall, processor = time.perf_counter(), time.process_time()
+    for seed in range(arguments.pairs):
+        pairs.sample(seed)
+    wall, processor = time.perf_counter() - wall, time.process_time() - processor
+    print(f"{arguments.pairs / wall:.1f} pairs/s, {arguments.pairs / processor:.1f} per second of one core's time")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
