@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 
 from rsb_pose_ros.inference.windows import person_window, search_windows, searched_bounds
-from rsb_pose_ros.stereo import project
+from rsb_pose_ros.stereo import StereoCrop, project
 from tests.inference.blob_scene import pinhole_rig, standing_at
 from tests.stereo.rigs import fisheye, verged
 
 RANGE = (-28.0, 32.0)
 SURE = np.ones(17, np.float32)
+RIG = pinhole_rig()
 
 
 @pytest.mark.parametrize("size", [(640, 480), (1280, 720), (1920, 600), (480, 800), (480, 480)])
@@ -47,37 +48,44 @@ def test_a_lens_of_more_than_a_half_circle_still_has_an_area_to_search():
     assert (bounds[:, 2:] <= [640 * 1.25, 480 * 1.25]).all()
 
 
-def test_the_window_of_a_person_holds_it():
-    rig = pinhole_rig()
+def keypoints(joints: np.ndarray) -> np.ndarray:
+    return project(joints.astype(np.float64), RIG.projections)
+
+
+def test_the_window_of_a_person_is_that_of_the_stereo_geometry():
     joints = standing_at(0.3, 0.1, 2.5)
-    crop = person_window(joints, SURE, rig, 256)
-    pixels = project(joints.astype(np.float64), crop.projections(rig.projections))
-    assert pixels.min() > 0
-    assert pixels.max() < 255
+    crop = person_window(keypoints(joints), SURE, RIG, 256)
+    expected = StereoCrop.around(joints, RIG.projections, 256)
+    assert (crop.left, crop.top, crop.side) == pytest.approx((expected.left, expected.top, expected.side), abs=0.01)
+    assert crop.right == pytest.approx(expected.right, abs=1)
 
 
 def test_uncertain_joints_do_not_pull_the_window_away():
-    rig = pinhole_rig()
-    joints = standing_at(0, 0, 2.5)
-    expected = person_window(joints, SURE, rig, 256)
-    wild, confidence = joints.copy(), SURE.copy()
-    wild[9] = (4, -3, 2.5)
+    pixels = keypoints(standing_at(0, 0, 2.5))
+    expected = person_window(pixels, SURE, RIG, 256)
+    confidence = SURE.copy()
     confidence[9] = 0.05
-    window = person_window(wild, confidence, rig, 256)
+    wild = pixels.copy()
+    wild[:, 9] = [[900, -300], [200, -300]]
+    window = person_window(wild, confidence, RIG, 256)
     assert window.side <= expected.side
     assert abs(window.left - expected.left) < 0.2 * expected.side
+    assert window.left - window.right == pytest.approx(expected.left - expected.right, abs=1)
 
 
 def test_a_few_joints_close_together_still_get_a_window_for_a_body():
-    rig = pinhole_rig()
-    joints = np.full((17, 3), np.nan, np.float32)
-    joints[12:14] = standing_at(0, 0, 2.0)[12:14]
-    assert person_window(joints, SURE, rig, 256).side == pytest.approx(0.8 * 520 / 2, rel=0.05)
-    assert person_window(np.full((17, 3), np.nan), SURE, rig, 256) is None
+    pixels = np.full((2, 17, 2), np.nan)
+    assert person_window(pixels, SURE, RIG, 256) is None
+    pixels[:, 12:14] = keypoints(standing_at(0, 0, 2.0))[:, 12:14]
+    assert person_window(pixels, SURE, RIG, 256).side == pytest.approx(0.8 * 520 / 2)
 
 
 def test_the_window_of_somebody_very_near_does_not_grow_beyond_the_picture():
-    rig = pinhole_rig()
-    window = person_window(standing_at(0, 0, 0.4), SURE, rig, 256)
+    window = person_window(keypoints(standing_at(0, 0, 0.4)), SURE, RIG, 256)
     assert window.side == pytest.approx(1.25 * 640)
     assert window.left + window.side / 2 == pytest.approx(320, abs=5)
+
+
+def test_joints_behind_infinity_place_no_window():
+    behind = keypoints(standing_at(0, 0, 2.0))[::-1].copy()
+    assert person_window(behind, SURE, RIG, 256) is None

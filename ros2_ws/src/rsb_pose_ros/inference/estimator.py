@@ -141,7 +141,7 @@ class StereoPoseEstimator:
             return None
         person = glimpse
         for _ in range(CLOSER_LOOKS):
-            crop = person_window(person.joints, person.confidence, self.rig, self._network.size)
+            crop = person_window(person.keypoints, person.confidence, self.rig, self._network.size)
             if crop is None:
                 return None
             person = self._network.look(self.rig, left, right, crop, "fine")
@@ -161,7 +161,7 @@ class StereoPoseEstimator:
         else:
             person = replace(person, id=self._next_id)
             self._next_id += 1
-            self._track = Track(person, np.zeros(3), now)
+            self._track = Track(person, np.zeros((2, 2)), now)
         return person
 
 

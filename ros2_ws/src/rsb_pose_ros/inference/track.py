@@ -17,8 +17,12 @@ FORGET_S = 0.7
 REACH_M = 0.5
 FASTEST_M_S = 3.0
 """Near: REACH_M plus what one can walk in the time that passed."""
+DEPTH_NOISE = 0.15
+"""Share of the distance by which depth may be off."""
 LONGEST_STEP_S = 0.2
 """The prediction does not look farther ahead than this."""
+FARTHEST_SHIFT = 0.25
+"""Nor farther away, in sides of the person's window: a faster body is noise."""
 
 FEWEST_JOINTS = 4
 BONE_MEDIAN_M = (0.03, 0.7)
@@ -51,7 +55,8 @@ def plausible(joints: np.ndarray, confidence: np.ndarray) -> bool:
 class Track:
     """The person followed now, or lost a moment ago.
 
-    person: as seen last; velocity: (3,) m/s of the whole body; stamp: seconds when it was seen; lost: since then not.
+    person: as seen last; velocity: (2, 2) pixels per second of the whole body in both views; stamp: seconds when it was
+    seen; lost: since then not.
     """
 
     person: Person
@@ -60,20 +65,18 @@ class Track:
     lost: bool = False
 
     def predicted(self, stamp: float) -> np.ndarray:
-        """(17, 3) joints at a later time: the whole body moved on with constant velocity. It only places a window."""
+        """(2, 17, 2) keypoints at a later time: the body moved on with constant velocity. It only places a window."""
         step = min(max(stamp - self.stamp, 0.0), LONGEST_STEP_S)
-        return self.person.joints + (self.velocity * step).astype(np.float32)
+        limit = FARTHEST_SHIFT * self.person.crop.side
+        return self.person.keypoints + (self.velocity * step).clip(-limit, limit)[:, None]
 
     def moved(self, person: Person, stamp: float) -> Track:
         """The track after the person was seen again."""
         step = stamp - self.stamp
         both = self.person.valid & person.valid
-        velocity = np.zeros(3)
+        velocity = np.zeros((2, 2))
         if not self.lost and 0 < step <= LONGEST_STEP_S and both.any():
-            shift = np.median(person.joints[both] - self.person.joints[both], axis=0) / step
-            speed = float(np.linalg.norm(shift))
-            # Depth is the noisiest coordinate; a body faster than a sprinter is noise.
-            velocity = shift * min(1.0, 2 * FASTEST_M_S / max(speed, 1e-9))
+            velocity = np.median(person.keypoints[:, both] - self.person.keypoints[:, both], axis=1) / step
         return Track(person, velocity, stamp)
 
     def recognises(self, joints: np.ndarray, stamp: float) -> bool:
@@ -81,5 +84,8 @@ class Track:
         gap = stamp - self.stamp
         if not 0 <= gap <= FORGET_S:
             return False
-        distance = math.dist(np.nanmedian(self.person.joints, axis=0), np.nanmedian(joints, axis=0))
-        return distance <= REACH_M + FASTEST_M_S * gap
+        before, after = np.nanmedian(self.person.joints, axis=0), np.nanmedian(joints, axis=0)
+        reach = REACH_M + FASTEST_M_S * gap
+        # Depth is the noisiest coordinate, the more so the farther away; across the line of sight is what counts.
+        across = math.dist(before[:2] / before[2] * after[2], after[:2])
+        return across <= reach and abs(after[2] - before[2]) <= reach + DEPTH_NOISE * float(after[2])

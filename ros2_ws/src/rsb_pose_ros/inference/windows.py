@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from rsb_pose_ros.skeleton import ROOT
+from rsb_pose_ros.skeleton import INDEX, JOINT_COUNT
 from rsb_pose_ros.stereo import CalibrationError, StereoCrop, StereoRig
-from rsb_pose_ros.stereo.crop import COARSE_SHIFT
+from rsb_pose_ros.stereo.crop import COARSE_SHIFT, PERSON_MARGIN
+
+_TRUNK = np.zeros(JOINT_COUNT, bool)
+_TRUNK[[INDEX[n] for n in ("pelvis", "r_hip", "l_hip", "thorax", "neck", "r_shoulder", "l_shoulder")]] = True
 
 PLACING_CONFIDENCE = 0.3
 """A joint less certain than this does not place the window, while enough others do."""
@@ -75,27 +78,25 @@ def _tiles(bounds: np.ndarray, rig: StereoRig, size: int) -> list[StereoCrop]:
     return tiles
 
 
-def person_window(joints: np.ndarray, confidence: np.ndarray, rig: StereoRig, size: int) -> StereoCrop | None:
+def person_window(keypoints: np.ndarray, confidence: np.ndarray, rig: StereoRig, size: int) -> StereoCrop | None:
     """Windows around a person, or None when no joint has a place.
 
-    joints: (17, 3) metres, NaN where unknown; confidence: (17,). Uncertain joints do not pull the window away.
+    keypoints: (2, 17, 2) rectified pixels; confidence: (17,). The measured keypoints place the window, not the 3D
+    joints: their depth noise would move it. Uncertain joints do not pull it away; the trunk's disparity is taken out.
     """
-    known = np.isfinite(joints).all(-1) & (np.nan_to_num(joints[:, 2], nan=-1.0) > 0.1)
+    principal = rig.projections[0, 0, 2] - rig.projections[1, 0, 2]
+    disparity = keypoints[0, :, 0] - keypoints[1, :, 0]
+    with np.errstate(invalid="ignore"):
+        known = np.isfinite(keypoints).all((0, 2)) & (disparity - principal > 0)
     trusted = known & (confidence >= PLACING_CONFIDENCE)
     if trusted.sum() < PLACING_JOINTS:
         trusted = known
     if not trusted.any():
         return None
-    placing = np.where(trusted[:, None], joints, np.nan)
-    crop = StereoCrop.around(placing, rig.projections, size)
-    depth = placing[ROOT, 2] if trusted[ROOT] else np.nanmedian(placing[:, 2])
-    smallest = SMALLEST_WINDOW_M * rig.focal_length / float(depth)
+    trunk = trusted & _TRUNK
+    offset = float(np.median(disparity[trunk if trunk.any() else trusted]))
+    low, high = keypoints[0, trusted].min(0), keypoints[0, trusted].max(0)
+    smallest = SMALLEST_WINDOW_M / rig.baseline * (offset - principal)
     largest = LARGEST_WINDOW * max(rig.cameras[0].size)
-    side = min(max(crop.side, smallest), largest)
-    return crop if side == crop.side else _resized(crop, side)
-
-
-def _resized(crop: StereoCrop, side: float) -> StereoCrop:
-    """The same centres with another side."""
-    half = (side - crop.side) / 2
-    return StereoCrop(crop.left - half, crop.right - half, crop.top - half, side, crop.size)
+    side = min(max(PERSON_MARGIN * float((high - low).max()), smallest), largest)
+    return StereoCrop.centred((low + high) / 2, side, offset, size)
