@@ -32,7 +32,8 @@ class BentView:
         rays = cv2.undistortPoints(pixels, lens.matrix, lens.distortion).reshape(height, width, 2)
         focal = lens.matrix[0, 0] * OVERSAMPLING
         low, high = rays.min((0, 1)) - 4 / focal, rays.max((0, 1)) + 4 / focal
-        self.size = tuple(int(n) for n in np.ceil((high - low) * focal))
+        extent = np.ceil((high - low) * focal).astype(int)
+        self.size = (int(extent[0]), int(extent[1]))
         self.camera = np.array([focal, focal, *(-low * focal)], np.float32)
         """fx, fy, cx, cy of the pinhole picture of `size` (width, height)."""
         self._map = (rays * focal - low * focal).astype(np.float32)
