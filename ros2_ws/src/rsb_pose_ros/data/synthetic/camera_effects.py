@@ -22,7 +22,7 @@ def expose(generator: np.random.Generator, images: np.ndarray, sharpness: float)
     out = np.empty(images.shape, np.uint8)
     for view in range(2):
         picture = images[view] * (gain * np.exp(generator.normal(0, 0.05))) * (tint + generator.normal(0, 0.02, 3))
-        picture = (255 * (np.clip(picture, 0, 255) / 255) ** gamma).astype(np.float32)
+        picture = (255 * _shoulder(np.maximum(picture, 0) / 255) ** gamma).astype(np.float32)
         sigma = blur * np.exp(generator.normal(0, 0.1))
         picture = cv2.GaussianBlur(picture, (0, 0), max(sigma, 0.45 * sharpness))
         if motion is not None:
@@ -36,6 +36,12 @@ def expose(generator: np.random.Generator, images: np.ndarray, sharpness: float)
             view_8bit = cv2.imdecode(encoded, cv2.IMREAD_COLOR)
         out[view] = view_8bit
     return out
+
+
+def _shoulder(light: np.ndarray) -> np.ndarray:
+    """Tone curve 0…1 of a camera: linear in the dark, bending over before it saturates."""
+    square = light * light
+    return light / np.sqrt(np.sqrt(1 + square * square))
 
 
 def _noisy(generator: np.random.Generator, picture: np.ndarray, strength: float, sharpness: float) -> np.ndarray:

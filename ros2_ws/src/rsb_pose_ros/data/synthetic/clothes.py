@@ -142,7 +142,7 @@ def _garments(generator: np.random.Generator, r: BodyRegions, library: TextureLi
         boots = np.where(r.is_foot, EDGE, (r.leg - generator.choice([1.95, 1.95, 1.6])) * r.leg_length / 2)
         layers.append(_cloth(generator, library, boots, uniform(0.006, 0.015), textured=0.3))
     if generator.random() < 0.9:
-        field = r.face.hair(uniform(0.0, 0.03))
+        field = r.face.hair(uniform(0.0, 0.03), length=uniform(0.25, 0.55) if generator.random() < 0.35 else 0.0)
         layers.append(Layer(field, uniform(0.006, 0.04), hair_colour(generator)))
     return layers
 

@@ -33,10 +33,17 @@ class Face:
         crown = (top[2] - eye_height) / unit
         hairline = np.interp(y, [0.0, 0.06, 0.1, 0.2], [0.55 * crown, 0.5 * crown, -0.01, -0.06])
         self._above_hairline = np.where(head, (z - hairline) * unit, -1.0)
+        # Long hair falls from behind the ears over neck and back.
+        self._behind = np.minimum((y - 0.11) * unit, 0.075 - np.abs(vertices[:, 0]))
+        self._below_top = top[2] - vertices[:, 2]
 
-    def hair(self, recession: float) -> np.ndarray:
-        """Field (V,) of the hair, metres from its edge; recession: metres by which the hairline moves up."""
-        return self._above_hairline - recession
+    def hair(self, recession: float, length: float = 0.0) -> np.ndarray:
+        """Field (V,) of the hair, metres from its edge.
+
+        recession: metres by which the hairline moves up; length: metres below the top of the head to which it falls.
+        """
+        falling = np.minimum(self._behind, length - self._below_top)
+        return np.maximum(self._above_hairline - recession, falling)
 
     def paint(self, generator: np.random.Generator, skin: np.ndarray) -> np.ndarray:
         """Factors (V, 3) float32 of the skin's BGR colour."""
