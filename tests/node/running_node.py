@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 SOURCE = Path(__file__).resolve().parents[2] / "ros2_ws/src"
-PATIENCE = 40.0
+PATIENCE = 120.0
 """Seconds; generous, because machines that run tests are busy."""
 
 

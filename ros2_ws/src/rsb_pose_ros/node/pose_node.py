@@ -106,7 +106,7 @@ class PoseNode(Node):
             f"calibration: {width}x{height}, baseline {rig.baseline:.4f} m, focal length {rig.focal_length:.1f} px, "
             f"frame {frame_id!r}"
         )
-        self.worker.use_rig(rig)
+        self.worker.use_rig(rig, frame_id)
 
     def _change(self, changes: list[Any]) -> SetParametersResult:
         try:
@@ -117,10 +117,10 @@ class PoseNode(Node):
             self.worker.load()
         return SetParametersResult(successful=True)
 
-    def _publish(self, pair: Pair, people: Sequence[Person]) -> None:
+    def _publish(self, pair: Pair, people: Sequence[Person], frame_id: str) -> None:
         """Everything that is known of one pair. Runs on the worker's thread."""
         settings = self.parameters
-        header = header_like(pair.left.header.stamp, self.calibration.frame_id or pair.left.header.frame_id)
+        header = header_like(pair.left.header.stamp, frame_id or pair.left.header.frame_id)
         people = self._frames.transform(people, header, settings.target_frame)
         # Building messages in Python takes longer than sending them: only for somebody who listens.
         if settings.publish_keypoints and self._keypoint_publisher.get_subscription_count():

@@ -51,15 +51,15 @@ class ModelState:
 class PoseWorker:
     """Takes pairs, delivers people. All methods may be called from any thread; deliver runs on the worker's own.
 
-    parameters: gives the present values; deliver(pair, people): publishes, or raises Refused; topics: of the images,
-    for sentences; log: a logger with info, warning, error;
+    parameters: gives the present values; deliver(pair, people, frame_id): publishes, or raises Refused; topics: of the
+    images, for sentences; log: a logger with info, warning, error;
     now: the node's clock in seconds, that of the stamps.
     """
 
     def __init__(
         self,
         parameters: Callable[[], Parameters],
-        deliver: Callable[[Pair, Sequence[Person]], None],
+        deliver: Callable[[Pair, Sequence[Person], str], None],
         topics: tuple[str, str],
         complaints: Complaints,
         log: Any,
@@ -74,7 +74,8 @@ class PoseWorker:
         self._complaints, self._log, self._now = complaints, log, now
         self._estimator: StereoPoseEstimator | None = None
         self._smoother: PersonSmoother | None = None
-        self._rig: StereoRig | None = None
+        self._calibration: tuple[StereoRig, str] | None = None
+        self._frame_id = ""
         self._load_due = threading.Event()
         self._load_due.set()
         self._stopping = threading.Event()
@@ -95,9 +96,9 @@ class PoseWorker:
         """Load the model that the parameters name, soon; also a second time, for a file that was mended."""
         self._load_due.set()
 
-    def use_rig(self, rig: StereoRig | None) -> None:
+    def use_rig(self, rig: StereoRig | None, frame_id: str = "") -> None:
         """Work with another calibration from the next pair on; None refuses pairs until there is one."""
-        self._rig = rig
+        self._calibration = None if rig is None else (rig, frame_id)
         self._load_due.set()
 
     def _run(self) -> None:
@@ -115,21 +116,21 @@ class PoseWorker:
 
     def _load(self) -> None:
         """Check the model as far as is possible now, and load it once there is a rig."""
-        parameters, rig = self._parameters(), self._rig
+        parameters, calibration = self._parameters(), self._calibration
         path = find_model(parameters.model)
         self._estimator = None
         self.model = ModelState(LOADING, str(path), _outlook(parameters.providers))
         self._log.info(f"loading {path} {self.model.sentence}")
         started = time.monotonic()
         try:
-            if rig is None:
+            if calibration is None:
                 # All that a model can get wrong comes out now, and TensorRT builds its engine before cameras run.
                 session = ModelSession(path, STEREO_POSE, providers=parameters.providers, threads=parameters.threads)
                 self.model = ModelState(WAITING, str(path), "", tuple(session.providers), time.monotonic() - started)
                 return
             estimator = StereoPoseEstimator(
                 path,
-                rig,
+                calibration[0],
                 providers=parameters.providers,
                 threads=parameters.threads,
                 min_confidence=parameters.min_confidence,
@@ -142,7 +143,7 @@ class PoseWorker:
             self._complaints.say("no model", f"{sentence} (the node waits: set parameter model to try again)")
             return
         seconds = time.monotonic() - started
-        self._estimator = estimator
+        self._estimator, self._frame_id = estimator, calibration[1]
         self.model = ModelState(READY, str(path), "", tuple(estimator.providers), seconds)
         self._complaints.settle("no model")
         self._log.info(f"model {path.name} is ready on {estimator.providers[0]} after {seconds:.1f} s")
@@ -163,7 +164,7 @@ class PoseWorker:
 
     def _checked(self, pair: Pair) -> StereoPoseEstimator:
         """The estimator for a pair; raises Refused when there is none, or no use in looking at the pair."""
-        if self._rig is None:
+        if self._calibration is None:
             raise Refused("no calibration", "images come, but no usable camera_info yet: publish it for both cameras")
         if self._estimator is None:
             raise Refused("no model", self.model.sentence)
@@ -188,7 +189,7 @@ class PoseWorker:
             raise Refused("bad image", f"{' and '.join(self._topics)}: {error}") from error
         people = self._smooth(people, pair.stamp, parameters)
         estimated = time.monotonic()
-        self._deliver(pair, people)
+        self._deliver(pair, people, self._frame_id)
         for stage, seconds in (
             ("wait", taken - pair.arrived),
             ("decode", decoded - taken),
