@@ -123,7 +123,7 @@ def _garments(generator: np.random.Generator, r: BodyRegions, library: TextureLi
     uniform = generator.uniform
     legs = generator.choice([2.1, 2.1, 1.95, 1.3, 0.9, 0.5])
     trousers = r.trousers(r.waist + uniform(-0.04, 0.06), legs)
-    shirt_end = r.waist - uniform(-0.02, 0.16)
+    shirt_end = r.waist - uniform(-0.02, 0.12)
     collar = r.neck - uniform(0.0, 0.08)
     sleeves = r.sleeves(generator.choice([2.03, 1.95, 1.5, 0.7, 0.5, 0.12]))
     shirt = np.fmax(r.torso(shirt_end, collar + 0.06), sleeves)

@@ -43,11 +43,11 @@ RELATIVE_ROTATION = np.array([0.007, -0.012, 0.009])
 """Rotation vector of the right camera: x_right = R x_left + T; about a degree, as a bracket holds two cameras."""
 SEGMENTS = [
     Segment("49_01", 0.2, 4.3, (2.5, -2.1), walks=True),
-    Segment("127_02", 0.8, 6.8, (-0.1, -1.0), walks=False),
-    Segment("49_01", 0.3, 3.3, (1.1, 1.7), walks=True),
+    Segment("127_02", 0.8, 7.2, (-0.1, -1.0), walks=False),
+    Segment("49_01", 0.3, 2.9, (0.8, 1.7), walks=True),
 ]
 START = (-2.3, 4.3)
-BODY, OUTFIT_SEED = -3, 9
+BODY, OUTFIT_SEED = -3, 49
 
 
 @dataclass(frozen=True)
