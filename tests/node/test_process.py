@@ -26,6 +26,7 @@ from tests.node.test_model_state import set_parameter
 
 pytestmark = pytest.mark.ros
 PERSON = standing_at(0, 0, 3)
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def running(tmp_path: Path, namespace: str, model: Path, **parameters: object) -> RunningNode:
@@ -79,6 +80,16 @@ def test_compressed_images(tmp_path: Path, namespace: str, model: Path) -> None:
             lambda: any(p.poses for p in camera.received["poses"]), lambda: camera.send_person(PERSON, compressed)
         )
     camera.close()
+
+
+def test_the_shared_memory_profile_is_understood_and_reaches_publishers_without_it(
+    tmp_path: Path, camera: StereoCamera, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variable in ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE"):
+        monkeypatch.setenv(variable, str(ROOT / "config/fastdds_shm.xml"))
+    with running(tmp_path, camera.namespace, model) as node:
+        camera.until(lambda: camera.received["poses"], lambda: camera.send_person(PERSON))
+        assert "XMLPARSER" not in node.log and "Error" not in node.log
 
 
 def test_camera_info_that_was_published_once_before_the_node_came(tmp_path: Path, namespace: str, model: Path) -> None:
