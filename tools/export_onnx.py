@@ -71,7 +71,10 @@ def export(arguments: argparse.Namespace):  # type: ignore[no-untyped-def]
 
 def note(record: dict, weights: dict) -> None:
     """Put into the card what the checkpoint knows of its own making."""
-    record["training"] = {**record["training"], **{k: weights[k] for k in ("pairs", "step", "code_version") if k in weights}}
+    record["training"] = {
+        **record["training"],
+        **{k: weights[k] for k in ("pairs", "step", "code_version") if k in weights},
+    }
     if "measured" in weights:
         command = "tools/train.py finish (synthetic pairs with held-out bodies, motions and textures)"
         record["measured"] = {"command": command, **{k: round(v, 3) for k, v in weights["measured"].items()}}
