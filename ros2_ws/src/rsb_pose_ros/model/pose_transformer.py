@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from rsb_pose_ros.model.config import TransformerConfig
 from rsb_pose_ros.skeleton import END_EFFECTORS, JOINT_COUNT, ROOT
 
-MASK_POSITION = 5.0
+MASK_POSITION = 2.0
 """Metres on every axis: a masked joint is fed as this point, far from any root-relative pose."""
 
 UNMASKED_PER_PASS = 2
@@ -79,7 +79,9 @@ class PoseTransformer(nn.Module):
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
         self.embed = nn.Linear(3, config.width)
-        self.position = nn.Parameter(torch.randn(1, JOINT_COUNT, config.width) * 0.02)
+        # As large as an embedded coordinate: behind the first norm a small one would drown, and masked joints, which all
+        # are the same point, could not be told apart.
+        self.position = nn.Parameter(torch.randn(1, JOINT_COUNT, config.width))
         rates = torch.linspace(0, config.drop_path, config.depth).tolist()
         self.blocks = nn.ModuleList(Block(config, rate) for rate in rates)
         self.norm = nn.LayerNorm(config.width)
