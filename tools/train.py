@@ -96,7 +96,7 @@ def train_co_keypoints(arguments: argparse.Namespace) -> int:
 def train_pose_prior(arguments: argparse.Namespace) -> int:
     import torch
 
-    from rsb_pose_ros.data.mocap import load_poses
+    from rsb_pose_ros.data.synthetic.poses import load_poses
     from rsb_pose_ros.model import ModelConfig
     from rsb_pose_ros.training.pose_prior import Plan, PosePriorTrainer
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rsb_pose_ros.data.mocap import Motions, load_poses, quaternion_matrices
+from rsb_pose_ros.data.mocap import Motions, quaternion_matrices
+from rsb_pose_ros.data.synthetic.poses import load_poses
 from rsb_pose_ros.data.synthetic.posing import bone_positions
 from rsb_pose_ros.data.synthetic.retarget import Y_UP_TO_Z_UP, Retarget, halfway, minimal_rotation
 from rsb_pose_ros.skeleton import INDEX

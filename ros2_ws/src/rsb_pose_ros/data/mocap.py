@@ -13,8 +13,6 @@ from pathlib import Path
 import numpy as np
 from scipy.spatial.transform import Rotation, Slerp
 
-from rsb_pose_ros.skeleton import JOINT_COUNT, ROOT
-
 
 @dataclass(frozen=True)
 class Motions:
@@ -99,28 +97,3 @@ def quaternion_matrices(q: np.ndarray) -> np.ndarray:
         [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
     ]
     return np.stack([np.stack(row, -1) for row in rows], -2)
-
-
-def load_poses(path: str | Path, pack: str | Path = "cache/bodies.npz", seed: int = 0) -> np.ndarray:
-    """All poses of a file as (N, 17, 3) float32 metres in skeleton order, pelvis at the origin, each on a random body
-    of the pack, so that the joints are the same anatomical points as those of the synthetic pictures.
-
-    Axes are optical at zero heading: x to the person's left, y down, z backward (a person who faces the camera looks
-    along −z). Headings and leanings are the motion's own. Raises FileNotFoundError naming the file that is missing.
-    """
-    # The bodies need this module; importing them here keeps the arrow one-way when only motions are wanted.
-    from rsb_pose_ros.data.synthetic.bodies import BodyPack
-    from rsb_pose_ros.data.synthetic.person import Z_UP_TO_OPTICAL
-    from rsb_pose_ros.data.synthetic.posing import anatomical_joints, bone_positions
-    from rsb_pose_ros.data.synthetic.retarget import Retarget
-
-    motions, bodies = Motions.load(path), BodyPack.load(pack)
-    retarget = Retarget(motions, bodies)
-    chosen = np.random.default_rng(seed).integers(len(bodies), size=len(motions))
-    poses = np.empty((len(motions), JOINT_COUNT, 3), np.float32)
-    for subject, body in np.unique(np.stack([motions.subject, chosen], 1), axis=0):
-        mine = np.flatnonzero((motions.subject == subject) & (chosen == body))
-        rotations = retarget(motions.rotations[mine], int(subject), int(body))
-        poses[mine] = anatomical_joints(bodies, int(body), rotations, bone_positions(bodies, int(body), rotations))
-    poses -= poses[:, ROOT, None]
-    return poses @ Z_UP_TO_OPTICAL.T.astype(np.float32)
