@@ -59,3 +59,11 @@ def test_answers_are_copies():
 def test_grey_becomes_colour():
     grey = np.arange(32, dtype=np.uint8).reshape(2, 4, 4)
     np.testing.assert_array_equal(colour(grey), np.repeat(grey[..., None], 3, -1))
+
+
+def test_a_joint_far_behind_the_body_is_not_part_of_it():
+    outputs = answer()
+    outputs["joints"][4, 2] += 4.0
+    person = read_person(outputs, CAMERAS, CROP)
+    assert np.isnan(person.joints[4]).all() and person.confidence[4] == 0
+    assert np.isfinite(np.delete(person.joints, 4, 0)).all()

@@ -17,6 +17,8 @@ from rsb_pose_ros.inference.session import ModelSession
 from rsb_pose_ros.stereo import StereoCrop, StereoRig
 
 NEAREST_DEPTH_M = 0.05
+BODY_DEPTH_M = 1.5
+"""A joint farther in depth from the median of all joints belongs to no body: its disparity was mistaken."""
 
 CropObserver = Callable[[np.ndarray, np.ndarray, str], None]
 """Called before each run with crops (2, S, S, 3) uint8, projections (2, 3, 4) float32 and "coarse" or "fine"."""
@@ -87,8 +89,8 @@ def colour(crops: np.ndarray) -> np.ndarray:
 def read_person(outputs: dict[str, np.ndarray], projections: np.ndarray, crop: StereoCrop) -> Person:
     """A Person from one answer without its batch axis; what cannot be in front of the cameras becomes NaN.
 
-    projections: (2, 3, 4) of the crop cameras. A joint is invalid when its disparity is not positive or when its
-    position is not finite or not in front of the rig.
+    projections: (2, 3, 4) of the crop cameras. A joint is invalid when its disparity is not positive, when its
+    position is not finite or not in front of the rig, or when it lies metres before or behind the rest of the body.
     """
     keypoints = outputs["keypoints"].astype(np.float64)
     joints, initial = outputs["joints"].astype(np.float32), outputs["joints_initial"].astype(np.float32)
@@ -97,6 +99,9 @@ def read_person(outputs: dict[str, np.ndarray], projections: np.ndarray, crop: S
         valid = keypoints[0, :, 0] - keypoints[1, :, 0] - principal > 0
         valid &= np.isfinite(keypoints).all((0, 2)) & np.isfinite(joints).all(-1) & np.isfinite(initial).all(-1)
         valid &= (joints[:, 2] > NEAREST_DEPTH_M) & (initial[:, 2] > NEAREST_DEPTH_M)
+        depth = np.where(valid, joints[:, 2], np.nan)
+        if valid.any():
+            valid &= np.abs(depth - np.nanmedian(depth)) < BODY_DEPTH_M
         covariance_valid = valid & np.isfinite(outputs["covariance"]).all((1, 2))
     confidence = np.nan_to_num(outputs["confidence"].astype(np.float32), nan=0.0).clip(0, 1)
     return Person(
