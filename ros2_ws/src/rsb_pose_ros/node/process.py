@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import threading
+import traceback
 from typing import Any
 
 PATIENCE = 3.0
@@ -48,11 +49,14 @@ def _run(args: list[str] | None, stop: threading.Event) -> int:
         return 1
     executor = SingleThreadedExecutor()
     executor.add_node(node)
-    try:
-        while not stop.is_set() and rclpy.ok():
+    while not stop.is_set() and rclpy.ok():
+        try:
             executor.spin_once(timeout_sec=0.1)
-    except ExternalShutdownException:
-        pass
+        except ExternalShutdownException:
+            break
+        except Exception as error:  # of a callback; a robot's node does not die of one message
+            node.complaints.say("internal error", f"a callback failed: {type(error).__name__}: {error}")
+            node.get_logger().debug(traceback.format_exc())
     return _end(node, executor)
 
 
