@@ -88,7 +88,7 @@ class PoseNode(Node):
     def close(self, timeout: float) -> bool:
         """End the worker and take the markers off the screen. False when the worker is still busy after `timeout` s."""
         ended = self.worker.stop(timeout)
-        if self._shown:
+        if self._shown and self.context.ok():
             header = header_like(self.get_clock().now().to_msg(), self.calibration.frame_id)
             self._marker_publisher.publish(MarkerArray(markers=[delete_all(header)]))
         return ended
