@@ -121,6 +121,10 @@ class StereoCamera:
         self.send_infos()
         return self.send(*(make(view) for view in picture(self.rig, joints)))
 
+    def values(self, state: str) -> dict[str, str]:
+        """Key → value of a diagnostic state; empty before it was heard."""
+        return {pair.key: pair.value for pair in self.states[state].values} if state in self.states else {}
+
     def until(self, condition: Callable[[], Any], act: Callable[[], Any] = lambda: None) -> Any:
         """Act and receive until the condition gives something true, which is returned."""
         end = time.monotonic() + PATIENCE
@@ -135,8 +139,3 @@ class StereoCamera:
 def stamp_of(message: Any) -> int:
     """The header's stamp, nanoseconds."""
     return message.header.stamp.sec * 1_000_000_000 + message.header.stamp.nanosec
-
-
-def values(status: Any) -> dict[str, str]:
-    """Key → value of a DiagnosticStatus."""
-    return {pair.key: pair.value for pair in status.values}

@@ -11,17 +11,17 @@ from sensor_msgs.msg import Image
 
 from tests.inference.blob_scene import picture, standing_at
 from tests.node.running_node import RunningNode
-from tests.node.stereo_camera import SIDES, StereoCamera, camera_info, image, stamp_of, values
+from tests.node.stereo_camera import SIDES, StereoCamera, camera_info, image, stamp_of
 
 pytestmark = pytest.mark.ros
 
 
 def assert_still_answers(camera: StereoCamera) -> None:
-    """A good pair gets its answer."""
+    """A good pair gets its answer, and diagnostics are heard."""
     camera.forget()
     sent: set[int] = set()
     camera.until(
-        lambda: any(stamp_of(p) in sent and p.poses for p in camera.received["poses"]),
+        lambda: len(camera.states) == 4 and any(stamp_of(p) in sent and p.poses for p in camera.received["poses"]),
         lambda: sent.add(camera.send_person(standing_at(0, 0, 3))),
     )
 
@@ -77,13 +77,13 @@ def test_a_bad_image_is_named_and_the_next_pair_is_answered(
         return any(expected in line and "image_raw" in line for line in lines)
 
     camera.until(complained, lambda: (camera.send_infos(), camera.send(*bad(camera))))
-    camera.until(lambda: int(values(camera.states["images"]).get("refused: bad image", 0)) > 0)
+    camera.until(lambda: int(camera.values("images").get("refused: bad image", 0)) > 0)
     assert_still_answers(camera)
     assert node.alive
 
 
 def refused_without_calibration(camera: StereoCamera) -> int:
-    return int(values(camera.states["images"]).get("refused: no calibration", 0))
+    return int(camera.values("images").get("refused: no calibration", 0))
 
 
 def no_calibration(camera: StereoCamera) -> list[Any]:
@@ -156,9 +156,9 @@ def test_complaints_are_throttled(shared: tuple[RunningNode, StereoCamera]) -> N
     """Thirty bad pairs a second must not write thirty lines a second."""
     node, camera = shared
     before = node.log.count("hsv9000")
-    refused = int(values(camera.states["images"])["pairs_refused"])
+    refused = int(camera.values("images")["pairs_refused"])
     camera.until(
-        lambda: int(values(camera.states["images"])["pairs_refused"]) > refused + 20,
+        lambda: int(camera.values("images")["pairs_refused"]) > refused + 20,
         lambda: (camera.send_infos(), camera.send(*unknown_encoding(camera))),
     )
     assert node.log.count("hsv9000") - before <= 4

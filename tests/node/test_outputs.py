@@ -10,7 +10,7 @@ from visualization_msgs.msg import Marker
 
 from rsb_pose_ros.skeleton import BONES, INDEX, JOINT_COUNT, LEFT_RGB, RIGHT_RGB
 from tests.inference.blob_scene import standing_at
-from tests.node.stereo_camera import FRAME, OUTPUTS, stamp_of, values
+from tests.node.stereo_camera import FRAME, OUTPUTS, stamp_of
 
 pytestmark = pytest.mark.ros
 
@@ -155,12 +155,12 @@ def test_diagnostics_name_provider_model_calibration_and_latency(shared: Any, an
         lambda: len(camera.states) == 4 and camera.states["latency"].values,
         lambda: camera.send_person(standing_at(0, 0, 3)),
     )
-    assert values(camera.states["model"])["provider"] == "CPUExecutionProvider"
-    assert values(camera.states["model"])["model"] == str(model)
-    assert values(camera.states["calibration"])["baseline_m"] == "0.1200"
-    images = values(camera.states["images"])
+    assert camera.values("model")["provider"] == "CPUExecutionProvider"
+    assert camera.values("model")["model"] == str(model)
+    assert camera.values("calibration")["baseline_m"] == "0.1200"
+    images = camera.values("images")
     assert int(images["pairs_received"]) >= int(images["pairs_processed"]) > 0
     assert {"pairs_dropped_for_newer", "pairs_refused", "pairs_hz"} <= set(images)
-    latency = values(camera.states["latency"])
+    latency = camera.values("latency")
     assert {f"{s}_{p}_ms" for s in ("wait", "decode", "network", "publish") for p in ("p50", "p95")} <= set(latency)
     assert all(camera.states[name].level == b"\x00" for name in ("model", "calibration"))
