@@ -30,8 +30,10 @@ clean: ## remove environments, build and output folders
 
 $(DEMO_ENV)/.complete: requirements/demo.txt requirements/runtime.txt requirements/ros.txt tools/make_venv.sh
 	tools/make_venv.sh $(DEMO_ENV) requirements/demo.txt
+	$(DEMO_ENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
 	@touch $@
 
 $(DEV_ENV)/.complete: $(wildcard requirements/*.txt) tools/make_venv.sh
 	tools/make_venv.sh $(DEV_ENV) requirements/dev.txt
+	$(DEV_ENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
 	@touch $@

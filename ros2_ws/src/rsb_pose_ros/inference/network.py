@@ -18,7 +18,8 @@ from rsb_pose_ros.stereo import StereoCrop, StereoRig
 
 NEAREST_DEPTH_M = 0.05
 BODY_DEPTH_M = 1.5
-"""A joint farther in depth from the median of all joints belongs to no body: its disparity was mistaken."""
+"""A joint farther in depth from the median of all joints belongs to no body: its disparity was mistaken. Where a pixel
+of disparity is worth more depth, as of somebody far away in a window of the whole view, so much more is allowed."""
 
 CropObserver = Callable[[np.ndarray, np.ndarray, str], None]
 """Called before each run with crops (2, S, S, 3) uint8, projections (2, 3, 4) float32 and "coarse" or "fine"."""
@@ -101,7 +102,9 @@ def read_person(outputs: dict[str, np.ndarray], projections: np.ndarray, crop: S
         valid &= (joints[:, 2] > NEAREST_DEPTH_M) & (initial[:, 2] > NEAREST_DEPTH_M)
         depth = np.where(valid, joints[:, 2], np.nan)
         if valid.any():
-            valid &= np.abs(depth - np.nanmedian(depth)) < BODY_DEPTH_M
+            middle = np.nanmedian(depth)
+            depth_per_pixel = middle**2 / -projections[1, 0, 3]
+            valid &= np.abs(depth - middle) < BODY_DEPTH_M + depth_per_pixel
         covariance_valid = valid & np.isfinite(outputs["covariance"]).all((1, 2))
     confidence = np.nan_to_num(outputs["confidence"].astype(np.float32), nan=0.0).clip(0, 1)
     return Person(

@@ -80,6 +80,9 @@ def _load(path: Path, providers: list[Provider], threads: int) -> onnxruntime.In
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
     options.use_deterministic_compute = True
+    # Threads that wait by spinning take the cores from whatever else the robot runs, and wait all the longer for it:
+    # with one of two cores busy, a run took twice as long.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=providers)
     except Exception as error:  # ONNX Runtime raises a dozen unrelated types
