@@ -26,9 +26,6 @@ QUANTIZED_SCOPES = re.compile(
 )
 """Module scopes of the exported graph that may become INT8."""
 
-_ACTIVATIONS = {"Clip", "Relu", "LeakyRelu", "Sigmoid", "HardSwish", "Softmax", "Div", "Cast"}
-"""What is no longer linear: behind it, values are features and no logits."""
-
 Sample = dict[str, np.ndarray]
 """One feed of the graph: crops (1, 2, S, S, 3) uint8, projections (1, 2, 3, 4) float32."""
 
@@ -215,23 +212,18 @@ def float32_tail(model: onnx.ModelProto, source: str = "model") -> set[str]:
         )
     tail = behind(volume) | {n.name for n in volume}
     for softmax in volume:
-        tail |= _linear_head(softmax, producer)
+        tail |= _up_to_convolution(softmax, producer)
     return tail
 
 
-def _linear_head(softmax: onnx.NodeProto, producer: dict[str, onnx.NodeProto]) -> set[str]:
-    """Names of all that makes a softmax's logits, backwards to the last convolutions (with them) or activations
-    (without them): sums of such layers are logits too."""
+def _up_to_convolution(node: onnx.NodeProto, producer: dict[str, onnx.NodeProto]) -> set[str]:
+    """Names from a node backwards along its first input up to and with the next convolution."""
     names: set[str] = set()
-    waiting = [softmax]
-    while waiting:
-        for name in waiting.pop().input:
-            node = producer.get(name)
-            if node is None or node.name in names or node.op_type in _ACTIVATIONS:
-                continue
-            names.add(node.name)
-            if node.op_type not in ("Conv", "ConvTranspose"):
-                waiting.append(node)
+    while node.input and node.input[0] in producer:
+        node = producer[node.input[0]]
+        names.add(node.name)
+        if node.op_type in ("Conv", "ConvTranspose"):
+            break
     return names
 
 
