@@ -20,6 +20,10 @@ DISPARITY_WEIGHT = 5.0
 """Of a cell of disparity over a cell in the picture: a metre of depth hangs on one, a few centimetres on the other."""
 
 
+SATURATION_CELLS = 2.0
+"""Errors far beyond this no longer pull: the cross-entropy brings joints home, this term makes them precise."""
+
+
 @dataclass(frozen=True)
 class LossWeights:
     """Weights of the terms; `metric` is per metre, `pixel` per feature cell, the cross-entropies per nat."""
@@ -97,6 +101,11 @@ def is_correct(uvd: Tensor, truth: Tensor, size: int) -> Tensor:
     return (left < CORRECT_SHARE * size) & (right < CORRECT_SHARE * size)
 
 
+def saturated(error: Tensor) -> Tensor:
+    """|error| up to about SATURATION_CELLS, then constant, so that a few lost joints do not set the step's direction."""
+    return SATURATION_CELLS * torch.tanh(error.abs() / SATURATION_CELLS)
+
+
 def co_keypoint_loss(
     estimate: Estimate, targets: Targets, size: int, disparities: range, weights: LossWeights
 ) -> tuple[Tensor, dict[str, float]]:
@@ -121,7 +130,7 @@ def co_keypoint_loss(
     terms = {
         "volume": mean(volume_cross_entropy(estimate.co_heatmap, truth, disparities)),
         "heatmap": mean(heatmap_cross_entropy(estimate.heatmaps, keypoints).mean(1)),
-        "pixel": mean(((uvd - truth).abs() * uvd.new_tensor([1, 1, DISPARITY_WEIGHT])).sum(-1) / STRIDE),
+        "pixel": mean((saturated((uvd - truth) / STRIDE) * uvd.new_tensor([1, 1, DISPARITY_WEIGHT])).sum(-1)),
         "metric": mean(metric),
         "confidence": confidence.mean(),
     }
