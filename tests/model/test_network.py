@@ -11,6 +11,7 @@ import torch
 from rsb_pose_ros.model import ModelConfig, PoseTransformer, RSBPose
 from rsb_pose_ros.model.config import ConfigError, TransformerConfig
 from rsb_pose_ros.model.pose_transformer import StochasticDepth
+from rsb_pose_ros.model.softargmax import views_of
 from rsb_pose_ros.model.summary import summarise
 from rsb_pose_ros.training.export import check_graph, example_pair, export_pose_prior, export_stereo_pose
 
@@ -74,7 +75,7 @@ def test_onnx_equals_pytorch(name: str, tmp_path: Path) -> None:
         estimate = model(crops, projections)
     for key in ("joints", "joints_initial"):
         np.testing.assert_allclose(found[key], getattr(estimate, key).numpy(), atol=1e-4)
-    np.testing.assert_allclose(found["keypoints"], estimate.co_keypoints.views().numpy(), atol=1e-2)
+    np.testing.assert_allclose(found["keypoints"], views_of(estimate.uvd).numpy(), atol=1e-2)
     np.testing.assert_allclose(found["confidence"], estimate.confidence_logits.sigmoid().numpy(), atol=1e-4)
     np.testing.assert_allclose(found["covariance"], estimate.covariance.numpy(), rtol=1e-2, atol=1e-4)
 

@@ -4,7 +4,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rsb_pose_ros.model.softargmax import soft_argmax
+from rsb_pose_ros.model.softargmax import soft_argmax, views_of
 
 
 @settings(deadline=None, max_examples=40)
@@ -18,7 +18,7 @@ def test_one_hot_returns_itself(u: int, v: int, d: int, joint: int) -> None:
     expected = torch.tensor([4 * u + 1.5, 4 * v + 1.5, 4.0 * d])
     torch.testing.assert_close(keypoints.uvd[0, joint], expected)
     assert keypoints.variance[0, joint].max() < 1e-6
-    views = keypoints.views()[0, :, joint]
+    views = views_of(keypoints.uvd)[0, :, joint]
     assert views[0, 0] - views[1, 0] == 4 * d and views[0, 1] == views[1, 1]
 
 

@@ -39,7 +39,17 @@ def targets(uvd: torch.Tensor, present: bool = True) -> Targets:
 def estimate(logits: torch.Tensor, joints: torch.Tensor) -> Estimate:
     keypoints = soft_argmax(logits, DISPARITIES)
     heatmaps = torch.zeros(1, 2, 17, 16, 16)
-    return Estimate(joints, joints, keypoints, torch.full((1, 17), 8.0), torch.zeros(1, 17, 3, 3), heatmaps, logits)
+    return Estimate(
+        joints,
+        joints,
+        keypoints,
+        keypoints.uvd,
+        keypoints.variance,
+        torch.full((1, 17), 8.0),
+        torch.zeros(1, 17, 3, 3),
+        heatmaps,
+        logits,
+    )
 
 
 def centres() -> torch.Tensor:

@@ -56,6 +56,7 @@ class BlazePoseBackbone(nn.Module):
     """
 
     channels = FEATURES
+    fine_channels = 16
 
     def __init__(self) -> None:
         super().__init__()
@@ -85,14 +86,19 @@ class BlazePoseBackbone(nn.Module):
         self.lateral4 = Separable(24, FEATURES)
 
     def forward(self, images: Tensor) -> Tensor:
+        return self.pyramid(images)[0]
+
+    def pyramid(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """The features, and those of stride 2 (N, 16, H/2, W/2) on the way to them."""
         relu6 = nn.functional.relu6
-        x4 = self.stage4(self.stem_separable(relu6(self.stem(images))))
+        x2 = self.stem_separable(relu6(self.stem(images)))
+        x4 = self.stage4(x2)
         x8 = self.stage8(x4)
         x16 = self.stage16(x8)
         x = relu6(self.top_depthwise(relu6(self.top_expand(self.stage32(x16)))))
         x = upsample(self.top_separable(x)) + self.lateral16(x16)
         x = upsample(x) + self.lateral8(x8)
-        return upsample(x) + self.lateral4(x4)
+        return upsample(x) + self.lateral4(x4), x2
 
     def convolutions_in_graph_order(self) -> list[nn.Conv2d]:
         """Convolutions in the order of the published graph (a block's successor expands before its lateral runs)."""

@@ -45,6 +45,8 @@ class ModelConfig:
     attention_mask: bool = True
     normalise_mask: bool = False
     """Scale the mask to a peak of 1, which keeps the range of the masked features (edge, for INT8)."""
+    second_look: bool = False
+    """Correct each co-keypoint by comparing both views around it at stride 2 (edge; not in the paper)."""
     transformer: TransformerConfig = field(default_factory=TransformerConfig)
 
     def __post_init__(self) -> None:
@@ -54,6 +56,8 @@ class ModelConfig:
             raise ConfigError(f"disparity range {self.disparity_min}…{self.disparity_max} is empty")
         if self.backbone not in ("resnet50", "resnet152", "blazepose"):
             raise ConfigError(f"backbone {self.backbone!r} is unknown; expected resnet50, resnet152 or blazepose")
+        if self.second_look and self.backbone != "blazepose":
+            raise ConfigError(f"second_look needs the stride-2 features of blazepose; found backbone {self.backbone!r}")
         if self.regressor not in ("v2v", "folded"):
             raise ConfigError(f"regressor {self.regressor!r} is unknown; expected v2v or folded")
         if self.transformer.refine not in ("all", "body"):

@@ -14,6 +14,7 @@ from rsb_pose_ros.model.config import ModelConfig
 from rsb_pose_ros.model.folded import FoldedRegressor
 from rsb_pose_ros.model.pose_transformer import PoseTransformer
 from rsb_pose_ros.model.resnet import PoseResNet
+from rsb_pose_ros.model.second_look import SecondLook
 from rsb_pose_ros.model.softargmax import CoKeypoints, soft_argmax
 from rsb_pose_ros.model.stereo_volume import shift_right, stereo_volume
 from rsb_pose_ros.model.triangulation import covariance, triangulate
@@ -28,12 +29,32 @@ UNSEEN_LOGIT = -10.0
 
 
 @dataclass
+class Features:
+    """Both views' features, left and right of a pair one after the other.
+
+    coarse: (2B, C, S/4, S/4); fine: (2B, F, S/2, S/2) from early in the backbone, for the second look alone.
+    """
+
+    coarse: Tensor
+    fine: Tensor | None
+
+    def as_float(self) -> Features:
+        """In float32, after a backbone under autocast."""
+        return Features(self.coarse.float(), None if self.fine is None else self.fine.float())
+
+
+@dataclass
 class Estimate:
-    """Everything one forward pass knows; heatmaps (B, 2, 17, H, W) and co_heatmap (B, 17, D, H, W) are logits."""
+    """Everything one forward pass knows; heatmaps (B, 2, 17, H, W) and co_heatmap (B, 17, D, H, W) are logits.
+
+    co_keypoints: the volume's; uvd and variance: (B, 17, 3) crop pixels (²), after the second look where there is one.
+    """
 
     joints: Tensor
     joints_initial: Tensor
     co_keypoints: CoKeypoints
+    uvd: Tensor
+    variance: Tensor
     confidence_logits: Tensor
     covariance: Tensor
     heatmaps: Tensor
@@ -99,6 +120,7 @@ class RSBPose(nn.Module):
         self.heatmaps: nn.Module = nn.Conv2d(channels, JOINT_COUNT, 1) if edge else JointHeatmaps(channels)
         kind = EdgeCoKeypoints if config.regressor == "folded" else PaperCoKeypoints
         self.co_keypoints = kind(config, channels)
+        self.second_look = SecondLook(self.backbone.fine_channels, channels) if config.second_look else None
         self.confidence = Confidence(self.co_keypoints.pooled_channels)
         self.transformer = PoseTransformer(config.transformer)
         mean, std = ((0.0,) * 3, (1.0,) * 3) if edge else ((0.406, 0.456, 0.485), (0.225, 0.224, 0.229))
@@ -111,25 +133,33 @@ class RSBPose(nn.Module):
         """crops: (B, 2, S, S, 3) uint8 BGR, left and right; projections: (B, 2, 3, 4) crop cameras, metres × pixels."""
         return self.from_features(self.features(crops), projections)
 
-    def features(self, crops: Tensor) -> Tensor:
-        """Backbone features (2B, C, S/4, S/4): left and right of a pair one after the other."""
-        images = crops.flatten(0, 1).permute(0, 3, 1, 2).float()
-        return self.backbone((images - self.mean) * self.scale)
+    def features(self, crops: Tensor) -> Features:
+        """What the backbone sees in crops (B, 2, S, S, 3) uint8."""
+        images = (crops.flatten(0, 1).permute(0, 3, 1, 2).float() - self.mean) * self.scale
+        if self.second_look is None:
+            return Features(self.backbone(images), None)
+        return Features(*self.backbone.pyramid(images))
 
-    def from_features(self, features: Tensor, projections: Tensor) -> Estimate:
+    def from_features(self, both: Features, projections: Tensor) -> Estimate:
         """All that follows the backbone."""
+        features = both.coarse
         heatmaps = self.heatmaps(features)
         masks = attention_mask(heatmaps, self.config.normalise_mask) if self.config.attention_mask else 1.0
         co_heatmap, pooled = self.co_keypoints(features, masks, heatmaps)
         keypoints = soft_argmax(co_heatmap, self.config.disparities)
-        initial = triangulate(keypoints.uvd, projections)
+        uvd, variance = keypoints.uvd, keypoints.variance
+        if self.second_look is not None:
+            uvd, variance = self.second_look(both.fine, split_views(features)[0], uvd, projections)
+        initial = triangulate(uvd, projections)
         heatmaps = heatmaps.unflatten(0, (-1, 2))
         return Estimate(
             joints=self.transformer(initial),
             joints_initial=initial,
             co_keypoints=keypoints,
+            uvd=uvd,
+            variance=variance,
             confidence_logits=self.confidence(keypoints, heatmaps.amax((3, 4)), pooled),
-            covariance=covariance(initial, keypoints.variance * self.variance_scale, projections),
+            covariance=covariance(initial, variance * self.variance_scale, projections),
             heatmaps=heatmaps,
             co_heatmap=co_heatmap,
         )

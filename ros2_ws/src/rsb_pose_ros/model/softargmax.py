@@ -22,10 +22,11 @@ class CoKeypoints:
     variance: Tensor
     peak: Tensor
 
-    def views(self) -> Tensor:
-        """Keypoints (B, 2, 17, 2) of both views: left (u, v), right (u − d, v)."""
-        u, v, d = self.uvd.unbind(-1)
-        return torch.stack([torch.stack([u, v], -1), torch.stack([u - d, v], -1)], 1)
+
+def views_of(uvd: Tensor) -> Tensor:
+    """Keypoints (B, 2, 17, 2) of both views from (B, 17, 3) u_left, v, disparity: left (u, v), right (u − d, v)."""
+    u, v, d = uvd.unbind(-1)
+    return torch.stack([torch.stack([u, v], -1), torch.stack([u - d, v], -1)], 1)
 
 
 def cells_to_pixels(cells: Tensor) -> Tensor:

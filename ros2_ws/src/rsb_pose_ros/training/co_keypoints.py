@@ -179,7 +179,7 @@ class CoKeypointTrainer:
             features = self.model.features(batch["crops"])
         # On a CPU bfloat16 gains nothing in the backward pass; there only the backbone uses it.
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.device.type == "cuda"):
-            estimate = self.model.from_features(features.float(), batch["projections"])
+            estimate = self.model.from_features(features.as_float(), batch["projections"])
         loss, terms = co_keypoint_loss(estimate, targets, self.plan.size, self.config.disparities, self.plan.weights)
         if not torch.isfinite(loss):
             # One degenerate batch must not end a run of hours.

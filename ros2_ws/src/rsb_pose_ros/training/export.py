@@ -21,7 +21,7 @@ from rsb_pose_ros.inference.card import (
     write_card,
 )
 from rsb_pose_ros.model import PoseTransformer, RSBPose
-from rsb_pose_ros.model.softargmax import STRIDE
+from rsb_pose_ros.model.softargmax import STRIDE, views_of
 from rsb_pose_ros.skeleton import JOINT_COUNT
 
 OPSET = 17
@@ -45,7 +45,7 @@ class StereoPoseGraph(nn.Module):
 
     def forward(self, crops: Tensor, projections: Tensor) -> tuple[Tensor, ...]:
         estimate = self.network(crops, projections)
-        keypoints = estimate.co_keypoints.views()
+        keypoints = views_of(estimate.uvd)
         confidence = estimate.confidence_logits.sigmoid()
         return estimate.joints, estimate.joints_initial, keypoints, confidence, estimate.covariance
 

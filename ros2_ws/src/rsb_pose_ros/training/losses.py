@@ -26,11 +26,13 @@ SATURATION_CELLS = 2.0
 
 @dataclass(frozen=True)
 class LossWeights:
-    """Weights of the terms; `metric` is per metre, `pixel` per feature cell, the cross-entropies per nat."""
+    """Weights of the terms; `metric` is per metre, `pixel` per feature cell, `second` per crop pixel, the others per nat."""
 
     volume: float = 0.5
     heatmap: float = 0.1
     pixel: float = 1.0
+    second: float = 0.5
+    spread: float = 0.1
     metric: float = 2.0
     confidence: float = 0.3
 
@@ -106,6 +108,17 @@ def saturated(error: Tensor) -> Tensor:
     return SATURATION_CELLS * torch.tanh(error.abs() / SATURATION_CELLS)
 
 
+def second_look_error(uvd: Tensor, truth: Tensor) -> Tensor:
+    """(B, 17) errors in crop pixels, disparity three times as important; constant beyond the second look's reach."""
+    error = saturated((uvd - truth) / STRIDE) * STRIDE
+    return (error * uvd.new_tensor([1 / 3, 1 / 3, 1])).sum(-1)
+
+
+def normal_likelihood(error: Tensor, variance: Tensor) -> Tensor:
+    """(B, 17) negative log-likelihood, without its constant, of errors (B, 17, 3) under a normal distribution."""
+    return 0.5 * (error**2 / variance + variance.log()).sum(-1)
+
+
 def co_keypoint_loss(
     estimate: Estimate, targets: Targets, size: int, disparities: range, weights: LossWeights
 ) -> tuple[Tensor, dict[str, float]]:
@@ -118,7 +131,7 @@ def co_keypoint_loss(
     def mean(per_joint: Tensor) -> Tensor:
         return (torch.where(seen, per_joint, torch.zeros_like(per_joint)) * importance).sum() / total
 
-    uvd = estimate.co_keypoints.uvd
+    first, uvd = estimate.co_keypoints.uvd, estimate.uvd
     joints = torch.where(seen[..., None], targets.joints, estimate.joints_initial.detach())
     keypoints = torch.where(seen[:, None, :, None], targets.keypoints, torch.zeros_like(targets.keypoints))
     # Far joints of a bad disparity would swamp the rest: the metric error saturates at half a metre.
@@ -130,10 +143,14 @@ def co_keypoint_loss(
     terms = {
         "volume": mean(volume_cross_entropy(estimate.co_heatmap, truth, disparities)),
         "heatmap": mean(heatmap_cross_entropy(estimate.heatmaps, keypoints).mean(1)),
-        "pixel": mean((saturated((uvd - truth) / STRIDE) * uvd.new_tensor([1, 1, DISPARITY_WEIGHT])).sum(-1)),
+        "pixel": mean((saturated((first - truth) / STRIDE) * uvd.new_tensor([1, 1, DISPARITY_WEIGHT])).sum(-1)),
+        "second": mean(second_look_error(uvd, truth)),
+        "spread": mean(normal_likelihood(uvd.detach() - truth, estimate.variance)),
         "metric": mean(metric),
         "confidence": confidence.mean(),
     }
+    if uvd is first:  # no second look: the volume's own spread is no parameter
+        del terms["second"], terms["spread"]
     loss = sum((getattr(weights, name) * value for name, value in terms.items()), torch.zeros(()))
     figures = {name: float(value.detach()) for name, value in terms.items()}
     return loss, figures | {"correct": float(mean(correct.float()))}

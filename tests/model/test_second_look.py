@@ -1,0 +1,96 @@
+"""The second look: its look-ups against plain loops, its geometry, and what it leaves alone."""
+
+import numpy as np
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rsb_pose_ros.model.second_look import (
+    FINE_STRIDE,
+    PATCH,
+    REACH,
+    SPACING,
+    SecondLook,
+    look_up,
+    pixels_per_metre,
+    sample,
+)
+from rsb_pose_ros.skeleton import JOINT_COUNT
+from rsb_pose_ros.training.export import example_pair
+
+FINE, CONTEXT = 16, 48
+
+
+def network(seed: int = 0) -> SecondLook:
+    torch.manual_seed(seed)
+    return SecondLook(FINE, CONTEXT).eval()
+
+
+def bilinear(features: np.ndarray, u: float, v: float, stride: int) -> np.ndarray:
+    """features (C, H, W) at one crop pixel, border values outside; float64."""
+    height, width = features.shape[1:]
+    x = np.clip((u + 0.5) / stride - 0.5, 0, width - 1)
+    y = np.clip((v + 0.5) / stride - 0.5, 0, height - 1)
+    x0, y0 = min(int(x), width - 2), min(int(y), height - 2)
+    a, b = x - x0, y - y0
+    f = features[:, y0 : y0 + 2, x0 : x0 + 2]
+    return (1 - b) * ((1 - a) * f[:, 0, 0] + a * f[:, 0, 1]) + b * ((1 - a) * f[:, 1, 0] + a * f[:, 1, 1])
+
+
+@given(u=st.floats(-30, 90), v=st.floats(-30, 90), stride=st.sampled_from([2, 4]))
+@settings(max_examples=50, deadline=None)
+def test_sampling_is_bilinear_with_pixel_centres_at_integers(u: float, v: float, stride: int) -> None:
+    features = torch.randn(1, 3, 16, 24, generator=torch.Generator().manual_seed(1))
+    found = sample(features, torch.tensor([[[u, v]]]), stride)[0, 0]
+    np.testing.assert_allclose(found, bilinear(features[0].double().numpy(), u, v, stride), atol=1e-4)
+
+
+def test_correlations_equal_a_plain_loop() -> None:
+    look = network()
+    left, right = torch.randn(2, 1, FINE, 64, 64)
+    u, v, d = 61.3, 70.8, 4.6
+    centre = torch.tensor([[[u, v]]]).repeat(1, JOINT_COUNT, 1)
+    left_patches = look_up(left, centre, look.left_grid)
+    right_patches = look_up(right, centre - torch.tensor([d, 0.0]), look.right_grid)
+    found = look.compare(left_patches, right_patches)
+    assert found.shape == (1, JOINT_COUNT, 2 * REACH + 1, PATCH, PATCH)
+    a, b = left[0].double().numpy(), right[0].double().numpy()
+    for row, column, step in ((0, 0, 0), (PATCH - 1, 0, 2 * REACH), (3, 7, REACH + 2), (PATCH - 1, PATCH - 1, 0)):
+        x, y = u + SPACING * (column - PATCH // 2), v + SPACING * (row - PATCH // 2)
+        other = bilinear(b, x - d - (step - REACH), y, FINE_STRIDE)
+        expected = bilinear(a, x, y, FINE_STRIDE) @ other
+        np.testing.assert_allclose(float(found[0, 5, step, row, column]), expected, atol=1e-4)
+
+
+@given(shift=st.integers(-3, 3))
+@settings(max_examples=7, deadline=None)
+def test_the_best_correlation_is_at_the_true_disparity(shift: int) -> None:
+    look = network()
+    left = torch.randn(1, FINE, 64, 64, generator=torch.Generator().manual_seed(2))
+    right = torch.roll(left, -(3 + shift), 3)  # right(u − d) = left(u), d = 2 · (3 + shift) crop pixels
+    first = torch.tensor([[[60.5, 64.5, 6.0]]]).repeat(1, JOINT_COUNT, 1)
+    u, v, d = first.unbind(-1)
+    left_patches = look_up(left, torch.stack([u, v], -1), look.left_grid)
+    right_patches = look_up(right, torch.stack([u - d, v], -1), look.right_grid)
+    profile = look.compare(left_patches, right_patches).mean((3, 4))[0, 0]
+    assert int(profile.argmax()) - REACH == FINE_STRIDE * shift
+
+
+def test_pixels_per_metre_are_the_derivatives_of_the_projection() -> None:
+    projections = example_pair(256)[1]
+    focal, baseline, depth = 1.3 * 256, 0.12, 2.0
+    centres = float(projections[0, 0, 0, 2] - projections[0, 1, 0, 2])
+    d = torch.full((1, JOINT_COUNT), focal * baseline / depth + centres)
+    across, along = pixels_per_metre(d, projections)[0, 0]
+    np.testing.assert_allclose([across, along], [focal / depth, focal * baseline / depth**2], rtol=1e-4)
+
+
+def test_its_correction_keeps_within_reach_and_its_variance_is_positive() -> None:
+    look = network()
+    fine, context = torch.randn(2, FINE, 128, 128), torch.randn(1, CONTEXT, 64, 64)
+    first = torch.rand(1, JOINT_COUNT, 3) * torch.tensor([256.0, 256.0, 20.0])
+    refined, variance = look(fine, context, first, example_pair(256)[1])
+    # A fresh network offers no offset inside the body, only a disparity among those compared.
+    assert torch.equal(refined[..., :2], first[..., :2])
+    assert ((refined - first)[..., 2].abs() <= REACH).all()
+    assert (variance > 0).all()
