@@ -7,9 +7,9 @@ from dataclasses import fields
 import numpy as np
 import pytest
 
-from rsb_pose_ros.data.synthetic.generator import StereoSample, SyntheticPairs
+from rsb_pose_ros.data.sample import OUTSIDE, VISIBLE, StereoSample
+from rsb_pose_ros.data.synthetic.generator import SyntheticPairs
 from rsb_pose_ros.data.synthetic.scenes import PERSON
-from rsb_pose_ros.data.synthetic.visibility import OUTSIDE, VISIBLE
 from rsb_pose_ros.skeleton import INDEX, JOINT_COUNT
 from tests.data.conftest import BODIES, CONFIG
 
@@ -104,7 +104,7 @@ def test_the_data_set_yields_batches_and_workers_share_the_seeds(shared, pack):
     data = SyntheticPairsDataset(CONFIG, shared, BODIES, split="val", seed=50)
     alone = next(iter(torch.utils.data.DataLoader(data, batch_size=2)))
     assert alone["crops"].shape == (2, 2, 256, 256, 3) and alone["crops"].dtype == torch.uint8
-    assert set(alone) == {f.name for f in fields(StereoSample)}
+    assert set(alone) == {f.name for f in fields(StereoSample)} - {"masks"}
     shared_out = iter(torch.utils.data.DataLoader(data, batch_size=1, num_workers=2))
     first, second = next(shared_out), next(shared_out)
     assert torch.equal(torch.cat([first["crops"], second["crops"]]), alone["crops"])

@@ -38,10 +38,14 @@ class SyntheticConfig:
         """Read the file. Raises ValueError naming the file and the key, FileNotFoundError when it is missing."""
         import yaml
 
-        content: dict[str, Any] = yaml.safe_load(Path(path).read_text()) or {}
+        return cls.from_mapping(yaml.safe_load(Path(path).read_text()) or {}, str(path))
+
+    @classmethod
+    def from_mapping(cls, content: dict[str, Any], source: str) -> SyntheticConfig:
+        """From keys and values as YAML gives them. Raises ValueError naming `source` and the key."""
         known = {f.name for f in fields(cls)}
         unknown = sorted(set(content) - known)
         if unknown:
-            raise ValueError(f"{path}: unknown key {', '.join(unknown)}; known are {', '.join(sorted(known))}")
+            raise ValueError(f"{source}: unknown key {', '.join(unknown)}; known are {', '.join(sorted(known))}")
         values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in content.items()}
         return cls(**values)

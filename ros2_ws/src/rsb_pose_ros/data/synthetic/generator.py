@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from rsb_pose_ros.data.mocap import Motions
+from rsb_pose_ros.data.sample import OUTSIDE, VISIBLE, StereoSample
 from rsb_pose_ros.data.synthetic.bodies import BodyPack
 from rsb_pose_ros.data.synthetic.camera_effects import expose
 from rsb_pose_ros.data.synthetic.clothes import BodyRegions, dress
@@ -28,7 +29,7 @@ from rsb_pose_ros.data.synthetic.raster import draw, vertex_light
 from rsb_pose_ros.data.synthetic.retarget import Retarget
 from rsb_pose_ros.data.synthetic.scenes import OBJECT, PERSON, Scene, cast, sample_scene
 from rsb_pose_ros.data.synthetic.textures import TextureLibrary
-from rsb_pose_ros.data.synthetic.visibility import OUTSIDE, VISIBLE, joint_visibility
+from rsb_pose_ros.data.synthetic.visibility import joint_visibility
 from rsb_pose_ros.skeleton import JOINT_COUNT, ROOT
 from rsb_pose_ros.stereo import StereoCrop, project
 
@@ -37,29 +38,16 @@ FEWEST_VISIBLE = 3
 
 
 @dataclass(frozen=True)
-class StereoSample:
-    """crops: (2, S, S, 3) uint8 BGR; projections: (2, 3, 4) float32 crop cameras as in CameraInfo.P, metres × pixels;
-    joints: (17, 3) float32 metres, left rectified optical frame, NaN where nobody is; keypoints: (2, 17, 2) float32
-    crop pixels; visibility: (2, 17) uint8, 0 outside, 1 hidden by an object, 2 by the body itself, 3 visible;
-    present: whether there is a person."""
-
-    crops: np.ndarray
-    projections: np.ndarray
-    joints: np.ndarray
-    keypoints: np.ndarray
-    visibility: np.ndarray
-    present: bool
-
-
-@dataclass(frozen=True)
 class Composition:
-    """What a pair is to show. people: the one of the labels first; cropped from `view` by `crop`."""
+    """What a pair is to show. people: the one of the labels first; cropped from `view` by `crop`; search: the crop is a
+    window of the whole view."""
 
     view: View
     people: list[Mesh]
     crop: StereoCrop
     scene: Scene
     present: bool
+    search: bool
 
 
 @dataclass(frozen=True)
@@ -115,7 +103,7 @@ class SyntheticPairs:
         people = [mesh] if present else []
         if present and generator.random() < config.second_person_share:
             people.append(self._second_person(generator, mesh, view, farther=coarse))
-        return Composition(view, people, crop, scene, present)
+        return Composition(view, people, crop, scene, present, coarse)
 
     def render(self, generator: np.random.Generator, what: Composition) -> Rendering:
         """Both windows; the true cameras differ a little from the nominal ones, as after every calibration."""
@@ -156,18 +144,18 @@ class SyntheticPairs:
         cameras = what.crop.projections(what.view.projections)
         crops = expose(generator, rendering.images, 1 / what.crop.scale)
         edges = outlines(what.crop, what.view)
-        _blacken(crops, edges)
+        # Beyond a raw picture's edge cv2.remap leaves black.
+        crops[~_within(edges, self.config.size)] = 0
         if not what.present:
-            nothing = np.full((2, JOINT_COUNT, 2), np.nan, np.float32)
-            outside = np.full((2, JOINT_COUNT), OUTSIDE, np.uint8)
-            joints = np.full((JOINT_COUNT, 3), np.nan, np.float32)
-            return StereoSample(crops, cameras.astype(np.float32), joints, nothing, outside, False)
-        joints = what.people[0].joints @ what.view.rotation.T
+            return _nobody(crops, cameras, what.search)
+        person = what.people[0]
+        joints = person.joints @ what.view.rotation.T
         keypoints = project(joints, cameras)
         low = np.maximum(edges[:, None, :2], 0)
         high = np.minimum(edges[:, None, 2:], self.config.size - 1)
         inside = ((keypoints >= low) & (keypoints <= high)).all(-1)
         visibility = joint_visibility(joints[:, 2], keypoints, rendering.depths, rendering.kinds, inside)
+        outline = project(person.vertices @ what.view.rotation.T, cameras)
         return StereoSample(
             crops,
             cameras.astype(np.float32),
@@ -175,6 +163,9 @@ class SyntheticPairs:
             keypoints.astype(np.float32),
             visibility,
             True,
+            np.concatenate([outline.min(1), outline.max(1)], 1).astype(np.float32),
+            (rendering.kinds == PERSON) & _within(edges, self.config.size),
+            what.search,
         )
 
     def _rig_and_person(self, generator: np.random.Generator) -> tuple[View, Mesh]:
@@ -211,10 +202,24 @@ class SyntheticPairs:
         return mesh.moved(place)
 
 
-def _blacken(crops: np.ndarray, edges: np.ndarray) -> None:
-    """Black outside the raw pictures, in place; edges: (2, 4) from `outlines`."""
-    size = crops.shape[1]
-    for side in range(2):
-        x0, y0, x1, y1 = np.clip(np.ceil(edges[side]), 0, size).astype(int)
-        crops[side, :y0] = crops[side, y1:] = 0
-        crops[side, :, :x0] = crops[side, :, x1:] = 0
+def _nobody(crops: np.ndarray, cameras: np.ndarray, search: bool) -> StereoSample:
+    """A pair that shows no person to be found."""
+    return StereoSample(
+        crops,
+        cameras.astype(np.float32),
+        np.full((JOINT_COUNT, 3), np.nan, np.float32),
+        np.full((2, JOINT_COUNT, 2), np.nan, np.float32),
+        np.full((2, JOINT_COUNT), OUTSIDE, np.uint8),
+        False,
+        np.full((2, 4), np.nan, np.float32),
+        np.zeros(crops.shape[:3], bool),
+        search,
+    )
+
+
+def _within(edges: np.ndarray, size: int) -> np.ndarray:
+    """(2, S, S) bool: pixels inside the raw pictures; edges: (2, 4) from `outlines`."""
+    place = np.arange(size)
+    columns = (place >= edges[:, :1]) & (place < edges[:, 2:3])
+    rows = (place >= edges[:, 1:2]) & (place < edges[:, 3:])
+    return rows[:, :, None] & columns[:, None, :]
