@@ -97,8 +97,8 @@ def breakdown(table: WindowTable) -> dict[str, Any]:
     """`figures` of all pairs with a person and of each part: {"all": …, "distance": {"1.5–2.5 m": …}, …}.
 
     "occlusion" splits by the share of a person's joints that something hides in either view, "border" by whether a
-    picture's edge cuts joints off; "joint" splits the joints by what hides them in the view that shows them worst; "score" is
-    the mean confidence with and without a person.
+    picture's edge cuts joints off; "joint" splits the joints by what hides them in the view that shows them worst; "score"
+    is the mean confidence with and without a person.
     """
     people = table.only(table.present)
     worst = people.visibility.min(1)
