@@ -12,6 +12,7 @@ class SyntheticConfig:
     """Metres, degrees, pixels; pairs are (lowest, highest) of a uniform distribution unless said otherwise."""
 
     size: int = 256
+    size_std: float = 0.04
     coarse_share: float = 0.17
     empty_share: float = 0.08
     baseline: tuple[float, float] = (0.06, 0.25)
@@ -29,6 +30,8 @@ class SyntheticConfig:
     tile_share: float = 0.4
     crop_scale: tuple[float, float] = (0.85, 1.35)
     crop_shift: float = 0.1
+    lost_share: float = 0.2
+    follow_error_m: float = 0.02
     depth_error: float = 0.12
     vertical_error_px: float = 0.3
     rotation_error_deg: float = 0.06
