@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 
 from rsb_pose_ros.data.sample import VISIBLE
 from rsb_pose_ros.data.synthetic.test_set import SyntheticTestSet, TestSetDefinition
-from tests.data.conftest import BODIES, ROOT
+from tests.data.conftest import BODIES, ROOT, SHARED
 
 DEFINITION = ROOT / "config/synthetic_test.yaml"
+FINGERPRINT = ROOT / "tests/fixtures/synthetic_test.npz"
+FINGERPRINT_PAIRS = 8
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +37,25 @@ def test_two_thousand_pairs_by_seed(test_set):
     assert not np.array_equal(other.crops, again.crops)
     with pytest.raises(IndexError, match="pair 2000"):
         test_set[2000]
+
+
+def thumbnails(sample) -> np.ndarray:
+    """(2, 32, 32) mean grey levels."""
+    return np.stack(
+        [cv2.resize(cv2.cvtColor(v, cv2.COLOR_BGR2GRAY), (32, 32), interpolation=cv2.INTER_AREA) for v in sample.crops]
+    )
+
+
+def test_the_pictures_are_those_of_this_version(test_set):
+    """Fails when the generator draws something else: then raise the version and run this file to renew the fixture."""
+    with np.load(FINGERPRINT) as known:
+        assert test_set.definition.version == known["version"]
+        for index, (joints, views) in enumerate(zip(known["joints"], known["views"])):
+            sample = test_set[index]
+            assert np.abs(np.nan_to_num(sample.joints - joints)).max() < 1e-3
+            difference = np.abs(thumbnails(sample).astype(int) - views)
+            # Other computers round otherwise; other pictures differ by much more.
+            assert np.mean(difference) < 1.0 and np.mean(difference > 4) < 0.01
 
 
 def test_batches_stack_the_pairs_in_order(test_set):
@@ -72,3 +94,14 @@ def test_the_torch_data_set_is_the_same_pairs(test_set, shared, pack):
     assert set(batch) == set(expected)
     for name, array in expected.items():
         assert np.array_equal(batch[name].numpy(), array, equal_nan=True), name
+
+
+if __name__ == "__main__":  # python -m tests.data.test_test_set, after the version was raised
+    pairs = SyntheticTestSet(DEFINITION, SHARED, BODIES)
+    first = [pairs[i] for i in range(FINGERPRINT_PAIRS)]
+    np.savez_compressed(
+        FINGERPRINT,
+        version=pairs.definition.version,
+        joints=np.stack([s.joints for s in first]),
+        views=np.stack([thumbnails(s) for s in first]),
+    )

@@ -168,7 +168,7 @@ STANDING: tuple[Callable[[Random], list[Part]], ...] = (
     chair,
 )
 ON_WALLS: tuple[Callable[[Random], list[Part]], ...] = (picture, picture, door, shelf, cabinet)
-IN_FRONT: tuple[Callable[[Random], list[Part]], ...] = (table, chair, crate, pillar, pillar, railing, cabinet, lamp)
+IN_FRONT: tuple[Callable[[Random], list[Part]], ...] = (table, chair, crate, pillar, pillar, railing, cabinet)
 
 
 def place(parts: list[Part], x: float, floor: float, z: float, yaw: float, first_material: int) -> Placed:

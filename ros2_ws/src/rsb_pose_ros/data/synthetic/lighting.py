@@ -35,7 +35,7 @@ class Lighting:
 
 def sample_lights(generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """(ambient BGR (3,), lights (L, 6)): one to four lights from above or the side, tinted, strongest first."""
-    ambient = generator.uniform(0.25, 0.65) * (1 + generator.normal(0, 0.05, 3))
+    ambient = generator.uniform(0.35, 0.7) * (1 + generator.normal(0, 0.05, 3))
     count = generator.integers(1, 5)
     lights = np.empty((count, 6), np.float32)
     shares = np.sort(generator.dirichlet(np.ones(count)))[::-1] * generator.uniform(0.4, 0.9)
