@@ -16,6 +16,14 @@ from rsb_pose_ros.data.synthetic.generator import SyntheticPairs
 from rsb_pose_ros.data.synthetic.test_set import SyntheticTestSet
 
 
+def one_thread() -> None:
+    """OpenCV with one thread, in this process and those that it forks from now on: each worker renders on one core.
+
+    Called before any fork: a child that inherits a pool of threads without the threads waits for them forever.
+    """
+    cv2.setNumThreads(1)
+
+
 def to_tensors(sample: StereoSample) -> dict[str, Tensor]:
     """The sample's arrays as tensors of the same names; crops stay uint8. Masks stay behind: no loss needs them."""
     names = ("crops", "projections", "joints", "keypoints", "visibility", "boxes")
@@ -27,11 +35,12 @@ class SyntheticPairsDataset(IterableDataset):
     """Seeds seed, seed + 1, …, dealt to the workers in turn."""
 
     def __init__(self, config: Path, shared: Path, pack: Path, split: str = "train", seed: int = 0) -> None:
+        one_thread()
         self.arguments = (SyntheticConfig.from_yaml(config), shared, pack, split)
         self.seed = seed
 
     def __iter__(self) -> Iterator[dict[str, Tensor]]:
-        cv2.setNumThreads(1)
+        one_thread()
         pairs = SyntheticPairs(*self.arguments)
         worker = get_worker_info()
         seed, step = (self.seed, 1) if worker is None else (self.seed + worker.id, worker.num_workers)
@@ -44,13 +53,14 @@ class SyntheticTestDataset(Dataset):
     """The frozen pairs of `synthetic-test`, or the first `pairs` of them, as the same dictionaries."""
 
     def __init__(self, definition: Path, shared: Path, pack: Path, pairs: int | None = None) -> None:
+        one_thread()
         self._arguments = (definition, shared, pack)
         self._open: SyntheticTestSet | None = None
         self._length = len(self._test_set()) if pairs is None else pairs
 
     def _test_set(self) -> SyntheticTestSet:
         if self._open is None:
-            cv2.setNumThreads(1)
+            one_thread()
             self._open = SyntheticTestSet(*self._arguments)
         return self._open
 
