@@ -59,7 +59,7 @@ def test_most_joints_are_visible_and_on_the_person(pairs):
         if not composition.present:
             continue
         rendering = pairs.render(generator, composition)
-        sample = pairs._labelled(generator, composition, rendering)
+        sample = pairs.labelled(generator, composition, rendering)
         seen = sample.visibility[0] == VISIBLE
         visible.append(seen.mean())
         x, y = np.clip(sample.keypoints[0, seen].round().astype(int), 0, 255).T

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -13,20 +12,17 @@ from rsb_pose_ros.data.mocap import Motions
 from rsb_pose_ros.data.synthetic.bodies import BodyPack
 from rsb_pose_ros.data.synthetic.choreography import Performance, Segment, perform, stature
 from rsb_pose_ros.data.synthetic.clothes import BodyRegions
-from rsb_pose_ros.data.synthetic.composition import turn
 from rsb_pose_ros.data.synthetic.furniture import MATERIALS_PER_PIECE, PICTURE, Part, picture, place, shelf, sofa, table
 from rsb_pose_ros.data.synthetic.kernels import FRAMED
-from rsb_pose_ros.data.synthetic.lenses import BentView, Lens
-from rsb_pose_ros.data.synthetic.lighting import Lighting, light_scene
+from rsb_pose_ros.data.synthetic.lenses import Lens
 from rsb_pose_ros.data.synthetic.outfit import Outfit
 from rsb_pose_ros.data.synthetic.person import Mesh, pose_body
 from rsb_pose_ros.data.synthetic.plants import plant
-from rsb_pose_ros.data.synthetic.raster import draw
 from rsb_pose_ros.data.synthetic.retarget import Retarget
-from rsb_pose_ros.data.synthetic.scenes import OBJECT, PERSON, Scene, cast
+from rsb_pose_ros.data.synthetic.scenes import Scene
+from rsb_pose_ros.data.synthetic.stage import Calibration, Frame, Stage
 from rsb_pose_ros.data.synthetic.textures import TextureLibrary, photograph, pyramid, tile
 from rsb_pose_ros.data.synthetic.wardrobe import dress
-from rsb_pose_ros.skeleton import ROOT
 
 SIZE = (640, 480)
 BASELINE = np.array([0.11994, 0.0027, -0.0024])
@@ -56,24 +52,6 @@ SEGMENTS = [
 START = (-2.3, 4.3)
 BODY, OUTFIT_SEED = -3, 49
 FURNITURE_SEED = 4
-SOFTNESS = np.array([6.0, 1.5])
-"""Of the shadows' edges: the sky's, the first light's; texels of 3 cm."""
-
-
-@dataclass(frozen=True)
-class Calibration:
-    """What the camera_infos say: rectifying rotations (2, 3, 3) and projections (2, 3, 4), from cv2.stereoRectify."""
-
-    rectifications: np.ndarray
-    projections: np.ndarray
-
-
-@dataclass(frozen=True)
-class Frame:
-    """images: two (480, 640, 3) uint8 BGR raw pictures; joints: (17, 3) metres, left rectified optical frame."""
-
-    images: tuple[np.ndarray, np.ndarray]
-    joints: np.ndarray
 
 
 def calibrate() -> Calibration:
@@ -106,13 +84,9 @@ class DemoClip:
         library = TextureLibrary(shared / "backgrounds", "val")
         regions = BodyRegions(self._pack, self._body)
         self._outfit: Outfit = dress(np.random.default_rng(OUTFIT_SEED), regions, library)
-        self._scene = living_room(library)
-        self._plants = [plant(np.random.default_rng(3), library, np.array([-2.3, 3.2]), CAMERA_HEIGHT)]
-        self._views = [BentView(lens) for lens in LENSES]
-        self.calibration = calibrate()
-        right = cv2.Rodrigues(RELATIVE_ROTATION)[0]
-        self._rotations = [turn(TILT, 0), right @ turn(TILT, 0)]
-        self._origins = [np.zeros(3), turn(TILT, 0).T @ BASELINE]
+        plants = [plant(np.random.default_rng(3), library, np.array([-2.3, 3.2]), CAMERA_HEIGHT)]
+        self._stage = Stage(LENSES, calibrate(), TILT, living_room(library), plants)
+        self.calibration = self._stage.calibration
 
     def __len__(self) -> int:
         return len(self._bones)
@@ -120,36 +94,12 @@ class DemoClip:
     def __iter__(self) -> Iterator[Frame]:
         noise = np.random.default_rng(0)
         for index in range(len(self)):
-            mesh = self._person(index)
-            meshes = [mesh.vertices, *(thing.vertices for thing in self._plants)]
-            lighting = light_scene(
-                self._scene.ambient, self._scene.lights, self._scene.lamp, mesh.joints[ROOT], meshes,
-                self._scene.objects, 1, SOFTNESS,
-            )  # fmt: skip
-            images = [self._picture(noise, mesh, lighting, side) for side in range(2)]
-            joints = mesh.joints @ (self.calibration.rectifications[0] @ self._rotations[0]).T
-            yield Frame((images[0], images[1]), joints.astype(np.float32))
+            yield self._stage.take(noise, self._person(index))
 
     def _person(self, index: int) -> Mesh:
         x, z = self._performance.places[index]
         mesh = pose_body(self._pack, self._body, self._bones[index], self._outfit, 0.0, np.array([x, 0, z]))
         return mesh.moved(np.array([0, CAMERA_HEIGHT - mesh.floor, 0]))
-
-    def _picture(self, noise: np.random.Generator, mesh: Mesh, lighting: Lighting, side: int) -> np.ndarray:
-        """One raw picture, with the sensor's noise and the cameras' slightly different exposure and colour."""
-        scene = self._scene
-        origin, rotation = self._origins[side].astype(np.float32), self._rotations[side].astype(np.float32)
-
-        def pinhole(camera: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-            image, depth, kind = cast(scene, lighting, camera, origin, rotation, size)
-            draw(image, depth, kind, PERSON, mesh, lighting, camera, origin, rotation)
-            for thing in self._plants:
-                draw(image, depth, kind, OBJECT, thing, lighting, camera, origin, rotation)
-            return image
-
-        picture = self._views[side].bend(pinhole) * ([1.0, 1.0, 1.0], [0.97, 0.94, 0.92])[side]
-        picture += noise.standard_normal(picture.shape, np.float32) * 0.7
-        return np.clip(picture, 0, 255).astype(np.uint8)
 
 
 def living_room(library: TextureLibrary) -> Scene:

@@ -91,7 +91,7 @@ class SyntheticPairs:
         for attempt in range(ATTEMPTS):
             composition = self.compose(generator)
             rendering = self.render(generator, composition)
-            sample = self._labelled(generator, composition, rendering)
+            sample = self.labelled(generator, composition, rendering)
             # A person whom an object hides altogether is no person to learn from.
             seen = (sample.visibility == VISIBLE).sum(1).max() >= FEWEST_VISIBLE
             if seen or not sample.present or attempt == ATTEMPTS - 1:
@@ -137,7 +137,8 @@ class SyntheticPairs:
             kinds.append(kind)
         return Rendering(np.stack(images), np.stack(depths), np.stack(kinds))
 
-    def _labelled(self, generator: np.random.Generator, what: Composition, rendering: Rendering) -> StereoSample:
+    def labelled(self, generator: np.random.Generator, what: Composition, rendering: Rendering) -> StereoSample:
+        """The finished pair: exposed as cameras do, and everything that is known about the person."""
         cameras = what.crop.projections(what.view.projections)
         edges = outlines(what.crop, what.view)
         crops = expose(generator, rendering.images, 1 / what.crop.scale, edges[0])
