@@ -45,12 +45,12 @@ LENSES = (
 RELATIVE_ROTATION = np.array([0.007, -0.012, 0.009])
 """Rotation vector of the right camera: x_right = R x_left + T; about a degree, as a bracket holds two cameras."""
 SEGMENTS = [
-    Segment("49_01", 0.2, 4.3, (2.5, -2.1), walks=True),
+    Segment("49_01", 0.2, 3.8, (2.5, -1.65), walks=True),
     Segment("127_02", 0.8, 7.2, (-0.1, -1.0), walks=False),
-    Segment("49_01", 0.3, 2.9, (0.8, 1.7), walks=True),
+    Segment("49_01", 0.3, 2.0, (0.4, 1.0), walks=True),
 ]
-START = (-2.3, 4.3)
-BODY, OUTFIT_SEED = -3, 49
+START = (-2.1, 3.9)
+BODY, OUTFIT_SEED = -7, 106
 FURNITURE_SEED = 4
 
 
@@ -84,7 +84,7 @@ class DemoClip:
         library = TextureLibrary(shared / "backgrounds", "val")
         regions = BodyRegions(self._pack, self._body)
         self._outfit: Outfit = dress(np.random.default_rng(OUTFIT_SEED), regions, library)
-        plants = [plant(np.random.default_rng(3), library, np.array([-2.3, 3.2]), CAMERA_HEIGHT)]
+        plants = [plant(np.random.default_rng(3), library, np.array([0.15, 4.9]), CAMERA_HEIGHT)]
         self._stage = Stage(LENSES, calibrate(), TILT, living_room(library), plants)
         self.calibration = self._stage.calibration
 
@@ -117,7 +117,7 @@ def living_room(library: TextureLibrary) -> Scene:
     placed = [place(parts, x, floor, z, yaw, MATERIALS_PER_PIECE * k) for k, (parts, x, z, yaw) in enumerate(pieces)]
     materials = np.concatenate([p.materials for p in placed])
     walls = [  # texture, repeats per metre, brightness: left, right, ceiling, floor, far, near
-        ("plaster_006", 0.5, 1.1), ("bricks_054", 0.6, 1.3), ("plaster_001", 0.3, 0.9), ("woodfloor_041", 0.35, 0.85),
+        ("plaster_006", 0.5, 1.1), ("bricks_054", 0.6, 1.3), ("plaster_001", 0.3, 1.4), ("woodfloor_041", 0.35, 0.85),
         ("plaster_001", 0.4, 1.0), ("plaster_006", 0.45, 0.9),
     ]  # fmt: skip
     stuff = ("concrete_032", "wood_055", "wood_026", "fabric_004", "metal_045")
