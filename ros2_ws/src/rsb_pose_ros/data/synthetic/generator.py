@@ -38,7 +38,7 @@ from rsb_pose_ros.skeleton import INDEX, JOINT_COUNT, ROOT
 from rsb_pose_ros.stereo import StereoCrop, project
 
 ATTEMPTS = 40
-FEWEST_VISIBLE = 3
+FEWEST_VISIBLE, FEWEST_IN_COMPANY = 4, 8
 EDGE_PX = 8.0
 """So far beyond a raw picture's edge crops are drawn, for whatever blurs them; then they are blackened."""
 
@@ -92,8 +92,10 @@ class SyntheticPairs:
             composition = self.compose(generator)
             rendering = self.render(generator, composition)
             sample = self.labelled(generator, composition, rendering)
-            # A person whom an object hides altogether is no person to learn from.
-            seen = (sample.visibility == VISIBLE).sum(1).max() >= FEWEST_VISIBLE
+            # A person whom an object hides altogether is no person to learn from; beside another one nobody could say
+            # which of the two is meant unless the first is seen well.
+            fewest = FEWEST_IN_COMPANY if len(composition.people) > 1 else FEWEST_VISIBLE
+            seen = (sample.visibility == VISIBLE).sum(1).max() >= fewest
             if seen or not sample.present or attempt == ATTEMPTS - 1:
                 return sample
         raise AssertionError("unreachable")
