@@ -402,18 +402,54 @@ def cast_room(  # type: ignore[no-untyped-def]
     return image, depth, kind
 
 
+@numba.njit(cache=True, fastmath=True, nogil=True, inline="always")
+def project_vertex(i, vertices, origin, rotation, camera):  # type: ignore[no-untyped-def]
+    """(column, row, depth) of vertex i, see `to_camera`."""
+    x, y, z = vertices[i, 0] - origin[0], vertices[i, 1] - origin[1], vertices[i, 2] - origin[2]
+    depth = rotation[2, 0] * x + rotation[2, 1] * y + rotation[2, 2] * z
+    near = max(depth, np.float32(1e-6))
+    column = camera[0] * (rotation[0, 0] * x + rotation[0, 1] * y + rotation[0, 2] * z) / near + camera[2]
+    row = camera[1] * (rotation[1, 0] * x + rotation[1, 1] * y + rotation[1, 2] * z) / near + camera[3]
+    return column, row, depth
+
+
 @numba.njit(cache=True, fastmath=True, nogil=True)
 def to_camera(vertices, origin, rotation, camera):  # type: ignore[no-untyped-def]
     """(V, 3) float32 column, row, depth of vertices (V, 3) seen from `origin` (3,), rotation (3, 3) camera ← scene."""
     out = np.empty((len(vertices), 3), np.float32)
     for i in range(len(vertices)):
-        x, y, z = vertices[i, 0] - origin[0], vertices[i, 1] - origin[1], vertices[i, 2] - origin[2]
-        depth = rotation[2, 0] * x + rotation[2, 1] * y + rotation[2, 2] * z
-        near = max(depth, np.float32(1e-6))
-        out[i, 0] = camera[0] * (rotation[0, 0] * x + rotation[0, 1] * y + rotation[0, 2] * z) / near + camera[2]
-        out[i, 1] = camera[1] * (rotation[1, 0] * x + rotation[1, 1] * y + rotation[1, 2] * z) / near + camera[3]
-        out[i, 2] = depth
+        out[i, 0], out[i, 1], out[i, 2] = project_vertex(i, vertices, origin, rotation, camera)
     return out
+
+
+@numba.njit(cache=True, fastmath=True, nogil=True, inline="always")
+def face_box(f, pixels, faces, width, height):  # type: ignore[no-untyped-def]
+    """(left, right, top, bottom) pixels which face f may cover, last ones included; left > right if it is not drawn."""
+    a, b, c = faces[f, 0], faces[f, 1], faces[f, 2]
+    xa, ya, xb, yb, xc, yc = pixels[a, 0], pixels[a, 1], pixels[b, 0], pixels[b, 1], pixels[c, 0], pixels[c, 1]
+    if min(pixels[a, 2], pixels[b, 2], pixels[c, 2]) < NEAR_M:
+        return 0, -1, 0, -1
+    if (xb - xa) * (yc - ya) - (xc - xa) * (yb - ya) >= -TINY:
+        return 0, -1, 0, -1  # turned away: counter-clockwise from outside is clockwise where y points down
+    left, right = max(int(np.ceil(min(xa, xb, xc))), 0), min(int(np.floor(max(xa, xb, xc))), width - 1)
+    top, bottom = max(int(np.ceil(min(ya, yb, yc))), 0), min(int(np.floor(max(ya, yb, yc))), height - 1)
+    return left, right, top, bottom
+
+
+@numba.njit(cache=True, fastmath=True, nogil=True, inline="always")
+def face_depth(x, y, f, pixels, faces):  # type: ignore[no-untyped-def]
+    """Depth of face f at a pixel, FAR_AWAY where it does not cover its centre."""
+    a, b, c = faces[f, 0], faces[f, 1], faces[f, 2]
+    xa, ya, za = pixels[a, 0], pixels[a, 1], pixels[a, 2]
+    xb, yb, zb = pixels[b, 0], pixels[b, 1], pixels[b, 2]
+    xc, yc, zc = pixels[c, 0], pixels[c, 1], pixels[c, 2]
+    area = (xb - xa) * (yc - ya) - (xc - xa) * (yb - ya)
+    wa = ((xb - x) * (yc - y) - (xc - x) * (yb - y)) / area
+    wb = ((xc - x) * (ya - y) - (xa - x) * (yc - y)) / area
+    wc = 1 - wa - wb
+    if wa < 0 or wb < 0 or wc < 0:
+        return FAR_AWAY
+    return np.float32(1 / (wa / za + wb / zb + wc / zc))
 
 
 @numba.njit(cache=True, fastmath=True, nogil=True)
@@ -424,25 +460,10 @@ def find_visible(pixels, faces, depth, winner):  # type: ignore[no-untyped-def]
     """
     height, width = depth.shape
     for f in range(len(faces)):
-        a, b, c = faces[f, 0], faces[f, 1], faces[f, 2]
-        xa, ya, za = pixels[a, 0], pixels[a, 1], pixels[a, 2]
-        xb, yb, zb = pixels[b, 0], pixels[b, 1], pixels[b, 2]
-        xc, yc, zc = pixels[c, 0], pixels[c, 1], pixels[c, 2]
-        if za < NEAR_M or zb < NEAR_M or zc < NEAR_M:
-            continue
-        area = (xb - xa) * (yc - ya) - (xc - xa) * (yb - ya)
-        if area >= -1e-9:  # counter-clockwise from outside is clockwise where y points down
-            continue
-        left, right = max(int(np.ceil(min(xa, xb, xc))), 0), min(int(np.floor(max(xa, xb, xc))), width - 1)
-        top, bottom = max(int(np.ceil(min(ya, yb, yc))), 0), min(int(np.floor(max(ya, yb, yc))), height - 1)
+        left, right, top, bottom = face_box(f, pixels, faces, width, height)
         for y in range(top, bottom + 1):
             for x in range(left, right + 1):
-                wa = ((xb - x) * (yc - y) - (xc - x) * (yb - y)) / area
-                wb = ((xc - x) * (ya - y) - (xa - x) * (yc - y)) / area
-                wc = 1 - wa - wb
-                if wa < 0 or wb < 0 or wc < 0:
-                    continue
-                z = 1 / (wa / za + wb / zb + wc / zc)
+                z = face_depth(x, y, f, pixels, faces)
                 if z < depth[y, x]:
                     depth[y, x] = z
                     winner[y, x] = f
