@@ -17,8 +17,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from rsb_pose_ros.data.mhad import sample_window
-from rsb_pose_ros.data.recorded import CalibratedCamera, CameraPair, DatasetError, require
+from rsb_pose_ros.data.recorded import CalibratedCamera, CameraPair, DatasetError, require, sample_window
 from rsb_pose_ros.data.sample import StereoSample
 from rsb_pose_ros.skeleton import JOINT_COUNT
 

@@ -21,7 +21,7 @@ import cv2
 import numpy as np
 
 from rsb_pose_ros.data.bvh import read_bvh
-from rsb_pose_ros.data.recorded import CalibratedCamera, CameraPair, DatasetError, require
+from rsb_pose_ros.data.recorded import CalibratedCamera, CameraPair, DatasetError, require, sample_window
 from rsb_pose_ros.data.sample import StereoSample
 from rsb_pose_ros.skeleton import INDEX, JOINT_COUNT
 
@@ -138,13 +138,6 @@ class Mhad:
                 raise DatasetError(f"clip {clip}: motion capture frame {moment}; it has only {len(joints)}")
             pictures = [self.image(clip, camera, int(image)) for camera in self._cameras]
             yield self.pair.sample(pictures[0], pictures[1], joints[moment], size, sample_window(windows))
-
-
-def sample_window(generator: np.random.Generator | None) -> np.ndarray | None:
-    """(4,) for CameraPair.sample: how a tracker misplaces windows; None without a generator."""
-    if generator is None:
-        return None
-    return np.array([generator.uniform(0.85, 1.35), *generator.uniform(-0.1, 0.1, 2), generator.uniform(-0.12, 0.12)])
 
 
 def read_cameras(root: Path) -> list[CalibratedCamera]:

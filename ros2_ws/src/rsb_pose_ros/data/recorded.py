@@ -107,6 +107,13 @@ def _misplaced(crop: StereoCrop, projections: np.ndarray, joints: np.ndarray, wi
     return StereoCrop.centred(centre, side, disparity + principal, crop.size)
 
 
+def sample_window(generator: np.random.Generator | None) -> np.ndarray | None:
+    """(4,) for CameraPair.sample: how a tracker misplaces windows; None without a generator."""
+    if generator is None:
+        return None
+    return np.array([generator.uniform(0.85, 1.35), *generator.uniform(-0.1, 0.1, 2), generator.uniform(-0.12, 0.12)])
+
+
 def require(path: Path, what: str, where_from: str) -> Path:
     """The path, if it exists. Raises DatasetError that names it, what it should be, and the archive that holds it."""
     if not path.exists():
