@@ -6,6 +6,8 @@ import cv2
 import numba
 import numpy as np
 
+from rsb_pose_ros.data.synthetic.config import SyntheticConfig
+
 TONES = 1024
 """Entries of a tone curve."""
 BRIGHTEST = 4.0
@@ -13,34 +15,40 @@ BRIGHTEST = 4.0
 
 
 def expose(
-    generator: np.random.Generator, images: np.ndarray, sharpness: float, edges: np.ndarray | None = None
+    generator: np.random.Generator,
+    images: np.ndarray,
+    sharpness: float,
+    config: SyntheticConfig,
+    edges: np.ndarray | None = None,
 ) -> np.ndarray:
     """Float BGR views (2, S, S, 3) in 0…255 → uint8 as a pair of similar but not equal cameras gives them.
 
-    sharpness: crop pixels per raw pixel; above 1 the crop was enlarged and is blurred accordingly; edges:
-    x0, y0, x1, y1 of the left raw picture, by which it is exposed.
+    sharpness: crop pixels per raw pixel; above 1 the crop was enlarged and is blurred accordingly; config: how much
+    of what; edges: x0, y0, x1, y1 of the left raw picture, by which it is exposed.
     """
     size = images.shape[1]
     x0, y0, x1, y1 = (0, 0, size, size) if edges is None else np.clip(edges, 0, size).astype(int)
     metered = images[0, y0:y1:4, x0:x1:4]
     bright = max(float(np.percentile(metered, 60)) if metered.size else 128.0, 30.0)
-    gain = np.exp(generator.normal(0.05, 0.3)) / 2 / (bright / 128) ** 0.85
+    gain = np.exp(generator.normal(0.05, config.exposure_std)) / 2 / (bright / 128) ** 0.85
     curve = tone_curve(np.exp(generator.normal(0, 0.15)))
-    tint = 1 + generator.normal(0, 0.06, 3)
-    grey = generator.random() < 0.2
-    noise = abs(generator.normal(0, 4)) if generator.random() < 0.8 else abs(generator.normal(0, 12))
-    blur = generator.uniform(0.3, 0.9) + (generator.exponential(0.8) if generator.random() < 0.2 else 0)
-    motion = _motion_kernel(generator) if generator.random() < 0.1 else None
-    sharpened = generator.uniform(0.2, 1.2) if generator.random() < 0.3 else 0.0
-    vignette = generator.uniform(0, 0.35) if generator.random() < 0.3 else 0.0
-    quality = int(generator.uniform(35, 98))
+    tint = 1 + generator.normal(0, config.white_balance_std, 3)
+    grey = generator.random() < config.grey_share
+    noise = abs(generator.normal(0, config.noise[0] if generator.random() < 0.8 else config.noise[1]))
+    defocus = generator.uniform(*config.blur_px)
+    blur = defocus + (generator.exponential(0.8) if generator.random() < config.defocus_share else 0)
+    motion = _motion_kernel(generator) if generator.random() < config.motion_blur_share else None
+    sharpened = generator.uniform(0.2, 1.2) if generator.random() < config.sharpened_share else 0.0
+    vignette = generator.uniform(0, 0.35) if generator.random() < config.vignette_share else 0.0
+    quality = int(generator.uniform(*config.jpeg_quality))
     out = np.empty(images.shape, np.uint8)
     for view in range(2):
         sigma = max(blur * np.exp(generator.normal(0, 0.1)), 0.45 * sharpness)
         picture = cv2.GaussianBlur(images[view], (0, 0), sigma)
         if motion is not None:
             picture = cv2.filter2D(picture, -1, motion)
-        factors = gain * np.exp(generator.normal(0, 0.05)) * (tint + generator.normal(0, 0.02, 3))
+        factors = gain * np.exp(generator.normal(0, config.view_exposure_std))
+        factors = factors * (tint + generator.normal(0, config.view_white_balance_std, 3))
         view_8bit = _develop(
             picture, factors.astype(np.float32), curve, _noise(generator, picture.shape, sharpness), noise, vignette
         )
@@ -49,7 +57,7 @@ def expose(
             view_8bit = cv2.addWeighted(view_8bit, 1 + sharpened, soft, -sharpened, 0)
         if grey:
             view_8bit = np.repeat(cv2.cvtColor(view_8bit, cv2.COLOR_BGR2GRAY)[..., None], 3, 2)
-        if generator.random() < 0.7:
+        if generator.random() < config.jpeg_share:
             encoded = cv2.imencode(".jpg", view_8bit, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
             view_8bit = cv2.imdecode(encoded, cv2.IMREAD_COLOR)
         out[view] = view_8bit

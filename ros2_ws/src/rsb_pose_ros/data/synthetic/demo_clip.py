@@ -12,6 +12,7 @@ from rsb_pose_ros.data.mocap import Motions
 from rsb_pose_ros.data.synthetic.bodies import BodyPack
 from rsb_pose_ros.data.synthetic.choreography import Performance, Segment, perform, stature
 from rsb_pose_ros.data.synthetic.clothes import BodyRegions
+from rsb_pose_ros.data.synthetic.config import SyntheticConfig
 from rsb_pose_ros.data.synthetic.furniture import MATERIALS_PER_PIECE, PICTURE, Part, picture, place, shelf, sofa, table
 from rsb_pose_ros.data.synthetic.kernels import FRAMED
 from rsb_pose_ros.data.synthetic.lenses import Lens
@@ -29,7 +30,7 @@ BASELINE = np.array([0.11994, 0.0027, -0.0024])
 """From the left camera to the right one, left camera's frame, metres; no bracket is quite straight."""
 CAMERA_HEIGHT = 1.05
 TILT = np.radians(-3.0)
-"""Of the left camera, down."""
+"""Of the left camera; negative is up."""
 LENSES = (
     Lens(
         np.array([[472.0, 0, 322.5], [0, 473.1, 236.8], [0, 0, 1]]),
@@ -83,7 +84,7 @@ class DemoClip:
         self._bones = Retarget(motions, self._pack)(self._performance.rotations, subject, self._body)
         library = TextureLibrary(shared / "backgrounds", "val")
         regions = BodyRegions(self._pack, self._body)
-        self._outfit: Outfit = dress(np.random.default_rng(OUTFIT_SEED), regions, library)
+        self._outfit: Outfit = dress(np.random.default_rng(OUTFIT_SEED), regions, library, SyntheticConfig())
         plants = [plant(np.random.default_rng(3), library, np.array([0.15, 4.9]), CAMERA_HEIGHT)]
         self._stage = Stage(LENSES, calibrate(), TILT, living_room(library), plants)
         self.calibration = self._stage.calibration

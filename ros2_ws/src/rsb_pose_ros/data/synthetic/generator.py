@@ -110,7 +110,7 @@ class SyntheticPairs:
         joints = mesh.joints @ view.rotation.T
         crop = (search_windows if coarse else person_windows)(generator, config, view, joints)
         floor, place = mesh.floor, mesh.joints[ROOT]
-        scene = sample_scene(generator, self.library, floor, place, config.occluder_share)
+        scene = sample_scene(generator, self.library, floor, place, config)
         people = [mesh] if present else []
         if present and generator.random() < config.second_person_share:
             people.append(self._second_person(generator, mesh, view, farther=coarse))
@@ -143,7 +143,7 @@ class SyntheticPairs:
         """The finished pair: exposed as cameras do, and everything that is known about the person."""
         cameras = what.crop.projections(what.view.projections)
         edges = outlines(what.crop, what.view)
-        crops = expose(generator, rendering.images, 1 / what.crop.scale, edges[0])
+        crops = expose(generator, rendering.images, 1 / what.crop.scale, self.config, edges[0])
         # Beyond a raw picture's edge cv2.remap leaves black.
         crops[~_within(edges, self.config.size)] = 0
         if not what.present:
@@ -181,8 +181,8 @@ class SyntheticPairs:
 
     def _plants(self, generator: np.random.Generator, floor: float, place: np.ndarray) -> list[Mesh]:
         """Mostly none; else one or two around a person at `place` (3,), now and then before them."""
-        plants = []
-        for _ in range(int(generator.choice(3, p=[0.82, 0.13, 0.05]))):
+        plants, share = [], self.config.plant_share
+        for _ in range(int(generator.choice(3, p=[1 - share, share * 13 / 18, share * 5 / 18]))):
             if generator.random() < 0.25:
                 x, z = place[[0, 2]] * generator.uniform(0.5, 0.85) + generator.normal(0, 0.3, 2) * [1, 0]
             else:
@@ -208,7 +208,7 @@ class SyntheticPairs:
         body = int(generator.choice(self.bodies))
         pose = int(generator.integers(len(self.motions)))
         rotations = self.retarget(self.motions.rotations[pose], int(self.motions.subject[pose]), body)
-        outfit = dress(generator, self._regions(body), self.library)
+        outfit = dress(generator, self._regions(body), self.library, self.config)
         heading, size = generator.uniform(0, 2 * np.pi), np.exp(generator.normal(0, self.config.size_std))
         return pose_body(self.pack, body, rotations, outfit, heading, np.zeros(3), size)
 

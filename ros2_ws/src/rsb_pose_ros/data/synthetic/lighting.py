@@ -33,10 +33,11 @@ class Lighting:
     bases: np.ndarray
 
 
-def sample_lights(generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """(ambient BGR (3,), lights (L, 6)): one to four lights from above or the side, tinted, strongest first."""
+def sample_lights(generator: np.random.Generator, number: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """(ambient BGR (3,), lights (L, 6)): `number` (fewest, most) lights from above or the side, tinted,
+    strongest first."""
     ambient = generator.uniform(0.35, 0.7) * (1 + generator.normal(0, 0.05, 3))
-    count = generator.integers(1, 5)
+    count = generator.integers(number[0], number[1] + 1)
     lights = np.empty((count, 6), np.float32)
     shares = np.sort(generator.dirichlet(np.ones(count)))[::-1] * generator.uniform(0.4, 0.9)
     for light, share in zip(lights, shares, strict=True):

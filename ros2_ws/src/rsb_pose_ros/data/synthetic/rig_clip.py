@@ -12,6 +12,7 @@ from rsb_pose_ros.data.mocap import Motions
 from rsb_pose_ros.data.synthetic.bodies import BodyPack
 from rsb_pose_ros.data.synthetic.choreography import Performance, Segment, perform, stature
 from rsb_pose_ros.data.synthetic.clothes import BodyRegions
+from rsb_pose_ros.data.synthetic.config import SyntheticConfig
 from rsb_pose_ros.data.synthetic.person import Mesh, pose_body
 from rsb_pose_ros.data.synthetic.retarget import Retarget
 from rsb_pose_ros.data.synthetic.scenes import sample_scene
@@ -22,7 +23,8 @@ from rsb_pose_ros.skeleton import ROOT
 from rsb_pose_ros.stereo import Camera, StereoRig
 
 CAMERA_HEIGHT = 1.1
-TILT = np.radians(-4.0)
+TILT = np.radians(4.0)
+"""Of the left camera, down."""
 LONGEST_SEGMENT_S = 8.0
 FADE_S = 0.6
 ATTEMPTS = 300
@@ -63,6 +65,7 @@ class RigClip:
         generator = np.random.default_rng(seed)
         self._pack, motions = BodyPack.load(pack), Motions.load(shared / "mocap" / "val.npz")
         library = TextureLibrary(shared / "backgrounds", "val")
+        config = SyntheticConfig(occluder_share=0.4)
         self._body = int(generator.integers(len(self._pack) * 7 // 8, len(self._pack)))
         centre = np.array([0.0, distance])
         take = str(generator.choice(list(motions.takes)))
@@ -70,9 +73,9 @@ class RigClip:
         scale = stature(motions, subject, self._pack, self._body)
         self._performance = _improvised(generator, motions, subject, centre, seconds, rate, scale)
         self._bones = Retarget(motions, self._pack)(self._performance.rotations, subject, self._body)
-        self._outfit = dress(generator, BodyRegions(self._pack, self._body), library)
+        self._outfit = dress(generator, BodyRegions(self._pack, self._body), library, config)
         middle = np.array([0, CAMERA_HEIGHT - 0.95, distance])
-        scene = sample_scene(generator, library, CAMERA_HEIGHT, middle, occluder_share=0.4)
+        scene = sample_scene(generator, library, CAMERA_HEIGHT, middle, config)
         self._stage = Stage.of(rig, TILT, scene, [])
         self.calibration = self._stage.calibration
         self._noise = seed

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from rsb_pose_ros.data.synthetic.colours import wall_colour
+from rsb_pose_ros.data.synthetic.config import SyntheticConfig
 from rsb_pose_ros.data.synthetic.furniture import PICTURE, furnish
 from rsb_pose_ros.data.synthetic.kernels import CEILING, FLOOR, FRAMED, PROJECTED, STRETCHED, cast_room, seen_from
 from rsb_pose_ros.data.synthetic.lighting import Lighting, sample_lights
@@ -59,13 +60,13 @@ class _Surfaces:
 
 
 def sample_scene(
-    generator: np.random.Generator, library: TextureLibrary, floor: float, person: np.ndarray, occluder_share: float
+    generator: np.random.Generator, library: TextureLibrary, floor: float, person: np.ndarray, config: SyntheticConfig
 ) -> Scene:
-    """A room around a person at `person` (3,) whose feet touch y = floor; occluders stand before it with that chance."""
+    """A room around a person at `person` (3,) whose feet touch y = floor, with occluders before it in some."""
     room = _room(generator, floor, person)
     kind = generator.random()
-    in_front = int(generator.integers(1, 3)) if generator.random() < occluder_share else 0
-    furnished = kind >= 0.5
+    in_front = int(generator.integers(1, 3)) if generator.random() < config.occluder_share else 0
+    furnished = kind >= 1 - config.built_room_share
     pieces, on_walls = (
         (generator.integers(1, 7), generator.integers(0, 5)) if furnished else (generator.integers(0, 4), 0)
     )
@@ -74,9 +75,9 @@ def sample_scene(
     if furnished:
         walls = _built(generator, library, surfaces)
     else:
-        walls = _photographed(generator, library, surfaces, projected=kind < 0.38)
+        walls = _photographed(generator, library, surfaces, projected=kind < config.projected_photo_share)
     rows = walls + _materials(generator, library, surfaces, things.materials)
-    ambient, lights = sample_lights(generator)
+    ambient, lights = sample_lights(generator, config.lights)
     backdrop, picture = (photograph(library.scenes[i]) for i in generator.integers(len(library.scenes), size=2))
     lamp = np.array(
         [*(person + generator.normal(0, [2, 0.5, 2])), generator.uniform(1.5, 5), generator.uniform(0, 0.5)]

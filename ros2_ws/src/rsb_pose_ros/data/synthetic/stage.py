@@ -39,7 +39,7 @@ class Frame:
 
 
 class Stage:
-    """Cameras of a rig in a scene; the left one at the origin, tilted down by -`tilt` radians."""
+    """Cameras of a rig in a scene; the left one at the origin, tilted down by `tilt` radians."""
 
     def __init__(
         self,

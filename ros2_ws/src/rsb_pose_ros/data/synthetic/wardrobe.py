@@ -9,6 +9,7 @@ import numpy as np
 
 from rsb_pose_ros.data.synthetic.clothes import EDGE, BodyRegions, Layer
 from rsb_pose_ros.data.synthetic.colours import cloth_colour, hair_colour, skin_colour, trouser_colour
+from rsb_pose_ros.data.synthetic.config import SyntheticConfig
 from rsb_pose_ros.data.synthetic.outfit import Outfit, assemble
 from rsb_pose_ros.data.synthetic.parts import HANGING, Part, blob, brim, loose_hair, rigid, skirt
 from rsb_pose_ros.data.synthetic.textures import TextureLibrary, photograph, tile
@@ -19,8 +20,10 @@ Random = np.random.Generator
 class Wardrobe:
     """Collects one person's layers, inner ones first, and parts."""
 
-    def __init__(self, generator: Random, regions: BodyRegions, library: TextureLibrary) -> None:
-        self.random, self.regions, self.library = generator, regions, library
+    def __init__(
+        self, generator: Random, regions: BodyRegions, library: TextureLibrary, config: SyntheticConfig
+    ) -> None:
+        self.random, self.regions, self.library, self.config = generator, regions, library, config
         self.layers: list[Layer] = []
         self.parts: list[tuple[Part, int]] = []
 
@@ -61,23 +64,27 @@ class Wardrobe:
         return np.full(len(self.regions.height), np.nan)
 
 
-def dress(generator: Random, regions: BodyRegions, library: TextureLibrary) -> Outfit:
+def dress(generator: Random, regions: BodyRegions, library: TextureLibrary, config: SyntheticConfig) -> Outfit:
     """Dress a body: trousers, skirt or dress, a shirt in or over it, perhaps a jacket, shoes, hair, a hat, a bag."""
-    w = Wardrobe(generator, regions, library)
+    w = Wardrobe(generator, regions, library, config)
     skin = skin_colour(generator)
     w.add(Layer(np.full(len(regions.height), EDGE), 0.0, skin))
     _clothes(w)
     if w.chance(0.93):
         _shoes(w)
     _head(w)
-    if w.chance(0.3):
+    if w.chance(config.bag_share):
         _bag(w)
     return assemble(generator, regions, w.layers, w.parts, regions.face.paint(generator, skin))
 
 
 def _clothes(w: Wardrobe) -> None:
     g, r = w.random, w.regions
-    kind = g.choice(["trousers", "shorts", "skirt", "dress"], p=[0.66, 0.15, 0.1, 0.09])
+    skirts = w.config.skirt_share
+    kind = g.choice(
+        ["trousers", "shorts", "skirt", "dress"],
+        p=[(1 - skirts) * 66 / 81, (1 - skirts) * 15 / 81, skirts * 10 / 19, skirts * 9 / 19],
+    )
     # How far a seam along the limb has come, 0…1, for what widens towards its end.
     down_leg, down_arm = np.nan_to_num(np.clip(r.leg / 2, 0, 1)), np.nan_to_num(np.clip(r.arm / 2, 0, 1))
     waist = r.waist + g.uniform(-0.04, 0.06)
@@ -123,7 +130,7 @@ def _clothes(w: Wardrobe) -> None:
         w.add(garment, skirt(g, r.pack, r.body, top, hem, g.uniform(0.012, 0.03), g.uniform(0.0, 0.35)))
     if w.chance(0.22):
         _print(w, shirt_end)
-    if w.chance(0.32):
+    if w.chance(w.config.jacket_share):
         _jacket(w, down_arm)
     if w.chance(0.06):
         scarf = np.where(r.is_neck, EDGE, np.where(r.is_torso, r.height - r.neck + 0.06, np.nan))
@@ -207,14 +214,23 @@ def _head(w: Wardrobe) -> None:
             extra = [rigid(blob(behind + np.array([0, 0.02, g.uniform(-0.05, 0.08)]), half, 0), r.pack.bone("Head"))]
         w.add(layer, *extra)
     hat = g.random()
-    if hat < 0.2:
+    if hat < w.config.hat_share:
         field = r.face.hair(g.uniform(-0.005, 0.012))
         field = np.where(r.depth > -0.03, np.minimum(field, r.height - r.top + 0.13 * r.size), field)
         layer = w.cloth(field, g.uniform(0.012, 0.035), 0.4)
         brims = []
-        if hat < 0.14:
+        if hat < 0.7 * w.config.hat_share:
             height = r.top - g.uniform(0.085, 0.105) * r.size
-            brims = [brim(r.pack, r.body, height, 0.085 * r.size, g.uniform(0.05, 0.11) * r.size, visor=hat < 0.08)]
+            brims = [
+                brim(
+                    r.pack,
+                    r.body,
+                    height,
+                    0.085 * r.size,
+                    g.uniform(0.05, 0.11) * r.size,
+                    visor=hat < 0.4 * w.config.hat_share,
+                )
+            ]
         w.add(layer, *brims)
 
 
