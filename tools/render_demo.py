@@ -27,7 +27,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", type=Path, required=True, help="folder of the recording; must not exist")
     parser.add_argument("--rate", type=float, default=15.0, help="pairs per second (default 15)")
-    parser.add_argument("--quality", type=int, default=60, help="JPEG quality (default 60: 5.5 MiB)")
+    parser.add_argument("--quality", type=int, default=45, help="JPEG quality (default 45: 4.9 MiB)")
     parser.add_argument("--pairs", type=int, help="stop after so many pairs")
     parser.add_argument("--look", type=Path, help="folder for rectified pictures with the true skeleton")
     parser.add_argument(

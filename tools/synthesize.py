@@ -1,11 +1,14 @@
 #!/usr/bin/env python3
-"""Synthetic stereo people: bake the bodies once, look at the pairs, measure how fast they are made.
+"""Synthetic stereo people: bake the bodies once, look at the pairs, record a clip as a given rig would.
 
 examples:
   tools/synthesize.py bake                                # 64 bodies into cache/bodies.npz; needs anny, takes minutes
   tools/synthesize.py preview --output out/pairs.png       # a sheet of pairs with their joints
   tools/synthesize.py preview --first 100 --plain --output out/pairs.png
   tools/synthesize.py speed --pairs 200
+  tools/synthesize.py bag --rig calibration.yaml --seconds 10 --output out/my_rig        # a ROS 2 recording
+  tools/synthesize.py bag --baseline 0.12 --seconds 10 --output out/my_rig               # of two plain cameras
+  tools/synthesize.py sequence --rig calibration.yaml --baseline 0.2 --output out/look   # rectified, with the skeleton
 """
 
 from __future__ import annotations
@@ -36,13 +39,27 @@ def main() -> int:
     looking.add_argument("--count", type=int, default=18, help="pairs (default 18)")
     looking.add_argument("--first", type=int, default=0, help="seed of the first pair")
     looking.add_argument("--plain", action="store_true", help="without joints")
+    recording = commands.add_parser("bag", help="a ROS 2 recording (mcap) with true joints, as a rig would make it")
+    recording.add_argument("--quality", type=int, default=80, help="JPEG quality (default 80)")
+    showing = commands.add_parser("sequence", help="the same as rectified pictures with the true skeleton")
+    for command in (recording, showing):
+        command.add_argument("--output", type=Path, required=True, help="folder; must not exist")
+        command.add_argument("--rig", type=Path, help="calibration (K1 D1 K2 D2 R T image_size, or left.yaml)")
+        command.add_argument("--rig-right", type=Path, help="right.yaml, where --rig is ROS's left.yaml")
+        command.add_argument("--baseline", type=float, help="metres; instead of the calibration's")
+        command.add_argument("--seconds", type=float, default=10.0)
+        command.add_argument("--rate", type=float, default=15.0, help="pairs per second (default 15)")
+        command.add_argument("--distance", type=float, default=2.8, help="of the person, metres (default 2.8)")
+        command.add_argument("--seed", type=int, default=0, help="person, motion, room")
     timing = commands.add_parser("speed", help="pairs per second on one core")
     timing.add_argument("--pairs", type=int, default=100)
-    for command in (looking, timing):
+    for command in (looking, timing, recording, showing):
         add_data_arguments(command)
     arguments = parser.parse_args()
     try:
-        {"bake": bake, "preview": preview, "speed": speed}[arguments.command](arguments)
+        {"bake": bake, "preview": preview, "speed": speed, "bag": bag, "sequence": sequence}[arguments.command](
+            arguments
+        )
     except (OSError, ValueError) as error:
         print(f"synthesize: {error}", file=sys.stderr)
         return 2
@@ -113,6 +130,59 @@ def draw_joints(view, points, visibility) -> None:  # type: ignore[no-untyped-de
     for pixel, seen in zip(pixels, visibility):
         colour = [(0, 0, 0), (0, 0, 255), (0, 255, 255), (0, 255, 0)][int(seen)]
         cv2.circle(view, pixel, 16, colour, -1, cv2.LINE_AA, 3)
+
+
+def rig_clip(arguments: argparse.Namespace):  # type: ignore[no-untyped-def]
+    """(rig, clip) which the arguments describe."""
+    from rsb_pose_ros.data.synthetic.rig_clip import RigClip, plain_rig, with_baseline
+    from rsb_pose_ros.stereo import StereoRig
+
+    if arguments.output.exists():
+        raise FileExistsError(f"{arguments.output}: exists already; remove it or give another --output")
+    if arguments.rig is None:
+        rig = plain_rig(arguments.baseline or 0.12)
+    else:
+        rig = StereoRig.from_yaml(arguments.rig, arguments.rig_right)
+        rig = with_baseline(rig, arguments.baseline) if arguments.baseline else rig
+    clip = RigClip(
+        rig, arguments.shared, arguments.bodies, arguments.seconds, arguments.rate, arguments.seed, arguments.distance
+    )
+    return rig, clip
+
+
+def bag(arguments: argparse.Namespace) -> None:
+    from tqdm import tqdm
+
+    from rsb_pose_ros.data.synthetic.recording import ClipWriter
+
+    rig, clip = rig_clip(arguments)
+    arguments.output.parent.mkdir(parents=True, exist_ok=True)
+    with ClipWriter(arguments.output, rig.cameras, clip.calibration, arguments.rate, arguments.quality) as writer:
+        for frame in tqdm(clip, total=len(clip), desc="pairs", unit="pair"):
+            writer.write(frame)
+    size = sum(f.stat().st_size for f in arguments.output.iterdir())
+    print(f"{arguments.output}: {len(clip)} pairs, baseline {rig.baseline:.3f} m, {size / 2**20:.1f} MiB")
+
+
+def sequence(arguments: argparse.Namespace) -> None:
+    import cv2
+    import numpy as np
+    from tqdm import tqdm
+
+    from rsb_pose_ros.stereo import project
+
+    rig, clip = rig_clip(arguments)
+    arguments.output.mkdir(parents=True)
+    for index, frame in enumerate(tqdm(clip, total=len(clip), desc="pairs", unit="pair")):
+        views = []
+        points = project(frame.joints.astype(np.float64), rig.projections)
+        for side, camera in enumerate(rig.cameras):
+            tables = camera.remap_tables(rig.projections[side, :, :3], camera.size)
+            view = cv2.remap(frame.images[side], *tables, cv2.INTER_LINEAR)
+            draw_joints(view, points[side], np.full(len(frame.joints), 3))
+            views.append(view)
+        cv2.imwrite(str(arguments.output / f"{index:05d}.jpg"), np.hstack(views))
+    print(f"{arguments.output}: {len(clip)} pictures")
 
 
 def speed(arguments: argparse.Namespace) -> None:

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from rsb_pose_ros.data.synthetic.lighting import Lighting, light_scene
+from rsb_pose_ros.data.synthetic.outfit import MATERIAL_VALUES, Outfit
+from rsb_pose_ros.data.synthetic.person import Mesh
+from rsb_pose_ros.data.synthetic.posing import vertex_normals
 from rsb_pose_ros.data.synthetic.scenes import Scene
 from rsb_pose_ros.data.synthetic.textures import TILE, pyramid
 
@@ -37,14 +41,54 @@ def room(objects: np.ndarray | None = None) -> Scene:
     """A box from 2 m left to 2 m right, floor 1 m below, ceiling 1.5 m above, far wall at 5 m."""
     objects = np.zeros((0, 8), np.float32) if objects is None else objects
     count = 6 + len(objects)
-    surfaces = np.stack([np.arange(count), np.full(count, 1.2), np.ones(count)], 1).astype(np.float32)
+    surfaces = np.concatenate([np.stack([np.arange(count), np.full(count, 1.2)], 1), np.ones((count, 3))], 1)
     return Scene(
         room=np.array([0, -2, 2, -1.5, 1, -2, 5], np.float32),
         objects=objects,
-        surfaces=surfaces,
+        surfaces=surfaces.astype(np.float32),
         levels=noise_tiles(count),
-        photo=np.zeros((300, 400, 3), np.uint8),
+        photos=np.zeros((2, 300, 400, 3), np.uint8),
+        projector=np.zeros((3, 4), np.float32),
+        skirting=np.zeros(2, np.float32),
         ambient=np.ones(3, np.float32),
         lights=np.zeros((1, 6), np.float32),
-        shadow=np.array([0, 3, 0.3, 0.0], np.float32),
+        lamp=np.array([0, 0, 0, 1, 0], np.float32),
     )
+
+
+def light(scene: Scene, *meshes: np.ndarray, shadows: int = 0) -> Lighting:
+    """The scene's light with the shadows of vertices (V, 3), hard ones."""
+    return light_scene(
+        scene.ambient,
+        scene.lights,
+        scene.lamp,
+        np.array([0, 0, 3.0]),
+        list(meshes),
+        scene.objects,
+        shadows,
+        np.full(1 + shadows, 0.5),
+    )
+
+
+def painted(
+    vertices: np.ndarray,
+    faces: np.ndarray,
+    texture: np.ndarray,
+    fields: np.ndarray,
+    materials: np.ndarray,
+    levels: np.ndarray,
+) -> Mesh:
+    """A mesh with its own normals; materials: (L, 5) tile, repeats, BGR."""
+    stuff = np.zeros((len(materials), MATERIAL_VALUES), np.float32)
+    stuff[:, :5] = materials
+    outfit = Outfit(
+        np.zeros((0, 3), np.float32),
+        np.zeros(0, np.float32),
+        [],
+        fields,
+        stuff,
+        levels,
+        np.ones_like(vertices),
+        texture,
+    )
+    return Mesh(vertices, vertex_normals(vertices, faces), faces, np.zeros((0, 3)), float(vertices[:, 1].max()), outfit)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from copy import copy
+from dataclasses import fields, replace
 
+import cv2
 import numpy as np
 import pytest
 
-from rsb_pose_ros.data.synthetic.generator import StereoSample, SyntheticPairs
+from rsb_pose_ros.data.sample import OUTSIDE, VISIBLE, StereoSample
+from rsb_pose_ros.data.synthetic.generator import SyntheticPairs
 from rsb_pose_ros.data.synthetic.scenes import PERSON
-from rsb_pose_ros.data.synthetic.visibility import OUTSIDE, VISIBLE
 from rsb_pose_ros.skeleton import INDEX, JOINT_COUNT
 from tests.data.conftest import BODIES, CONFIG
 
@@ -59,7 +61,7 @@ def test_most_joints_are_visible_and_on_the_person(pairs):
         if not composition.present:
             continue
         rendering = pairs.render(generator, composition)
-        sample = pairs._labelled(generator, composition, rendering)
+        sample = pairs.labelled(generator, composition, rendering)
         seen = sample.visibility[0] == VISIBLE
         visible.append(seen.mean())
         x, y = np.clip(sample.keypoints[0, seen].round().astype(int), 0, 255).T
@@ -70,6 +72,30 @@ def test_most_joints_are_visible_and_on_the_person(pairs):
         assert (depth > -0.05).all() and (depth < 0.25).all()
     assert 0.35 < np.mean(visible) < 0.95
     assert np.mean(near_surface) > 0.9
+
+
+def test_block_matching_recovers_the_rendered_depth(pairs):
+    """On textured surfaces of rendered windows, people among them: the median error stays below a pixel."""
+    exact = replace(pairs.config, vertical_error_px=0.0, rotation_error_deg=0.0)
+    same = copy(pairs)
+    same.config = exact
+    errors, on_people = [], []
+    for seed in range(300, 312):
+        generator = np.random.default_rng(seed)
+        composition = same.compose(generator)
+        rendering = same.render(generator, composition)
+        cameras = composition.crop.projections(composition.view.projections)
+        grey = [cv2.cvtColor(np.clip(i, 0, 255).astype(np.uint8), cv2.COLOR_BGR2GRAY) for i in rendering.images]
+        truth = -cameras[1, 0, 3] / rendering.depths[0] + cameras[0, 0, 2] - cameras[1, 0, 2]
+        first = -64
+        found = cv2.StereoSGBM_create(first, 128, 5, P1=200, P2=800, uniquenessRatio=10).compute(*grey) / 16.0
+        texture = cv2.GaussianBlur(np.abs(cv2.Sobel(grey[0].astype(np.float32), -1, 1, 0)), (0, 0), 2) > 15
+        usable = texture & (found > first) & (np.abs(truth) < 60)
+        errors.append(np.abs(found - truth)[usable])
+        on_people.append(np.abs(found - truth)[usable & (rendering.kinds[0] == PERSON)])
+    assert sum(map(len, errors)) > 50_000 and sum(map(len, on_people)) > 5_000
+    assert np.median(np.concatenate(errors)) <= 1.0
+    assert np.median(np.concatenate(on_people)) <= 1.0
 
 
 def test_a_person_who_faces_the_camera_has_the_right_side_on_the_left(pairs, samples):
@@ -104,7 +130,7 @@ def test_the_data_set_yields_batches_and_workers_share_the_seeds(shared, pack):
     data = SyntheticPairsDataset(CONFIG, shared, BODIES, split="val", seed=50)
     alone = next(iter(torch.utils.data.DataLoader(data, batch_size=2)))
     assert alone["crops"].shape == (2, 2, 256, 256, 3) and alone["crops"].dtype == torch.uint8
-    assert set(alone) == {f.name for f in fields(StereoSample)}
+    assert set(alone) == {f.name for f in fields(StereoSample)} - {"masks"}
     shared_out = iter(torch.utils.data.DataLoader(data, batch_size=1, num_workers=2))
     first, second = next(shared_out), next(shared_out)
     assert torch.equal(torch.cat([first["crops"], second["crops"]]), alone["crops"])

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
 
-from rsb_pose_ros.data.synthetic.raster import draw, vertex_light
+from rsb_pose_ros.data.synthetic.kernels import PROJECTED, light_at, shadow
+from rsb_pose_ros.data.synthetic.raster import draw
 from rsb_pose_ros.data.synthetic.scenes import BACKGROUND, OBJECT, PERSON, cast
-from tests.data.meshes import ball, noise_tiles, room
+from tests.data.meshes import ball, light, noise_tiles, painted, room
 
 SIZE = (320, 240)
 CAMERA = np.array([280, 280, 159.5, 119.5], np.float32)
@@ -19,16 +22,13 @@ BALL = np.array([0.1, 0.05, 2.0])
 def view(origin_x: float, objects: np.ndarray | None = None):
     """(image, depth, kind) of a room with a ball, seen from a camera moved to the right."""
     scene = room(objects)
-    origin = np.array([origin_x, 0, 0], np.float32)
-    image, depth, kind = cast(
-        scene.room, scene.objects, scene.surfaces, scene.levels, scene.photo, scene.ambient, scene.lights, scene.shadow,
-        CAMERA, origin, np.eye(3, dtype=np.float32), SIZE,
-    )  # fmt: skip
+    origin, rotation = np.array([origin_x, 0, 0], np.float32), np.eye(3, dtype=np.float32)
+    lighting = light(scene)
+    image, depth, kind = cast(scene, lighting, CAMERA, origin, rotation, SIZE)
     vertices, faces, texture = ball(BALL, 0.4)
-    fields = np.ones((len(vertices), 1), np.float32)
     material = np.array([[0, 2.0, 1, 1, 1]], np.float32)
-    light = np.ones_like(vertices)
-    draw(image, depth, kind, PERSON, vertices - origin, faces, light, texture, fields, material, noise_tiles(1), CAMERA)
+    mesh = painted(vertices, faces, texture, np.ones((len(vertices), 1), np.float32), material, noise_tiles(1))
+    draw(image, depth, kind, PERSON, mesh, lighting, CAMERA, origin, rotation)
     return image, depth, kind
 
 
@@ -66,33 +66,69 @@ def test_block_matching_finds_the_rendered_disparity():
     assert (error < 1).mean() > 0.85
 
 
+def square(z: float, half: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
+    """(vertices, faces) of a square across the view at a depth, turned to the camera."""
+    vertices = np.array([[-half, -half, z], [half, -half, z], [half, half, z], [-half, half, z]], np.float32)
+    return vertices, np.array([[0, 2, 1], [0, 3, 2]], np.int32)  # clockwise on the picture
+
+
 def test_a_later_layer_covers_where_its_field_is_positive():
-    vertices = np.array([[-1, -1, 2], [1, -1, 2], [1, 1, 2], [-1, 1, 2]], np.float32)
-    faces = np.array([[0, 2, 1], [0, 3, 2]], np.int32)  # clockwise on the picture: towards the camera
+    vertices, faces = square(2)
     fields = np.array([[1, -1], [1, 1], [1, 1], [1, -1]], np.float32)  # the second layer ends half-way across
     materials = np.array([[0, 1, 1, 0, 0], [0, 1, 0, 0, 1]], np.float32)
     image, depth = np.zeros((240, 320, 3), np.float32), np.full((240, 320), 9, np.float32)
     tiles = np.full_like(noise_tiles(1), 200)
     kind = np.zeros((240, 320), np.uint8)
-    draw(
-        image,
-        depth,
-        kind,
-        PERSON,
-        vertices,
-        faces,
-        np.ones_like(vertices),
-        vertices[:, :2].copy(),
-        fields,
-        materials,
-        tiles,
-        CAMERA,
-    )
-    assert image[120, 150].tolist() == [200, 0, 0]
-    assert image[120, 170].tolist() == [0, 0, 200]
+    mesh = painted(vertices, faces, vertices[:, :2].copy(), fields, materials, tiles)
+    zero, eye = np.zeros(3, np.float32), np.eye(3, dtype=np.float32)
+    draw(image, depth, kind, PERSON, mesh, light(room()), CAMERA, zero, eye)
+    assert image[120, 150, 0] > 100 and image[120, 150, 2] == 0
+    assert image[120, 170, 2] > 100 and image[120, 170, 0] == 0
+
+
+def falling(direction: tuple[float, float, float]) -> np.ndarray:
+    """One white light (1, 6) from a direction."""
+    towards = np.array(direction, np.float32)
+    return np.array([[*(towards / np.linalg.norm(towards)), 0.5, 0.6, 0.7]], np.float32)
 
 
 def test_light_falls_on_the_side_that_faces_it():
-    normals = np.array([[0, -1, 0], [0, 1, 0]], np.float32)
-    lit = vertex_light(normals, np.full(3, 0.2, np.float32), np.array([[0, -1, 0, 0.5, 0.6, 0.7]], np.float32))
-    assert lit[0] == pytest.approx([0.7, 0.8, 0.9]) and lit[1] == pytest.approx([0.2, 0.2, 0.2])
+    scene = replace(room(), lights=falling((0, -1, 0)), ambient=np.zeros(3, np.float32))
+    lighting = light(scene)
+    arguments = (lighting.ambient, lighting.lights, lighting.lamp, lighting.maps, lighting.bases)
+    up = light_at(0.0, 0.0, 3.0, 0.0, -1.0, 0.0, 0.0, *arguments)
+    down = light_at(0.0, 0.0, 3.0, 0.0, 1.0, 0.0, 0.0, *arguments)
+    assert up == pytest.approx((0.5, 0.6, 0.7), rel=1e-5) and down == pytest.approx((0, 0, 0))
+
+
+def test_shadows_lie_where_the_light_s_rays_meet_something():
+    scene = replace(room(), lights=falling((1, -2, 0)), ambient=np.zeros(3, np.float32))
+    sheet = np.stack(np.meshgrid(np.linspace(-0.2, 0.2, 40), [-0.3], np.linspace(2.8, 3.2, 40)), -1).reshape(-1, 3)
+    lighting = light(scene, sheet.astype(np.float32), shadows=1)
+    # The sheet is 1.3 m above the floor at y = 1: its shadow falls 0.65 m to the left of it.
+    for x, shaded in ((-0.65, True), (-0.55, True), (-0.35, False), (-1.0, False), (0.0, False)):
+        assert (shadow(lighting.maps, lighting.bases, 1, x, 1.0, 3.0) > 0.5) == shaded, x
+    assert shadow(lighting.maps, lighting.bases, 1, 0.3, -0.9, 3.0) == 0  # above the sheet
+
+
+def test_boxes_cast_shadows_too():
+    scene = replace(
+        room(np.array([[0.3, 0, 3.0, 0.15, 0.05, 0.15, 0, 0]], np.float32)),
+        lights=falling((0, -1, 0)),
+    )
+    lighting = light(scene, shadows=1)
+    assert shadow(lighting.maps, lighting.bases, 1, 0.3, 1.0, 3.0) > 0.9
+    assert shadow(lighting.maps, lighting.bases, 1, 0.6, 1.0, 3.0) < 0.1
+
+
+def test_a_projected_photograph_looks_like_itself_from_the_projector():
+    photo = np.random.default_rng(0).integers(0, 255, (300, 400, 3), dtype=np.uint8)
+    photo = cv2.normalize(cv2.GaussianBlur(photo, (0, 0), 4), None, 0, 255, cv2.NORM_MINMAX)
+    focal = 0.7
+    projector = np.array([[focal, 0, 0.5, 0], [0, focal * 4 / 3, 0.5, 0], [0, 0, 1, 0]], np.float32)
+    surfaces = np.tile(np.array([PROJECTED, 1, 1, 1, 1], np.float32), (6, 1))
+    scene = replace(room(), photos=np.stack([photo, photo]), projector=projector, surfaces=surfaces)
+    camera = np.array([399 * focal, 299 * focal * 4 / 3, 199.5, 149.5], np.float32)
+    image, _, _ = cast(scene, light(scene), camera, np.zeros(3, np.float32), np.eye(3, dtype=np.float32), (400, 300))
+    far_wall = (slice(110, 190), slice(130, 270))
+    assert np.corrcoef(image[far_wall].ravel(), photo[far_wall].ravel())[0, 1] > 0.98

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from rsb_pose_ros.data.sample import HIDDEN, OUTSIDE, SELF_HIDDEN, VISIBLE
 from rsb_pose_ros.data.synthetic.scenes import BACKGROUND, OBJECT, PERSON
-from rsb_pose_ros.data.synthetic.visibility import HIDDEN, OUTSIDE, SELF_HIDDEN, VISIBLE, joint_visibility
+from rsb_pose_ros.data.synthetic.visibility import joint_visibility
 from rsb_pose_ros.skeleton import JOINT_COUNT
 
 

@@ -78,13 +78,26 @@ def person_windows(
     generator: np.random.Generator, config: SyntheticConfig, view: View, joints: np.ndarray
 ) -> StereoCrop:
     """Windows around joints (17, 3) of the left camera's frame, as misplaced as a tracker's are."""
-    exact = StereoCrop.around(joints, view.projections, config.size)
+    exact = StereoCrop.around(_followed(generator, config, view, joints), view.projections, config.size)
     side = exact.side * generator.uniform(*config.crop_scale)
     centre = np.array([exact.left, exact.top]) + exact.side / 2
     centre += generator.uniform(-config.crop_shift, config.crop_shift, 2) * side
     principal = _principal(view)
     disparity = (exact.left - exact.right - principal) * (1 + generator.uniform(-1, 1) * config.depth_error)
     return StereoCrop.centred(centre, side, disparity + principal, config.size)
+
+
+def _followed(generator: np.random.Generator, config: SyntheticConfig, view: View, joints: np.ndarray) -> np.ndarray:
+    """What a tracker knows of joints (17, 3) when it places the next window: those in the picture, or just outside it,
+    each a little wrong; sometimes limbs are lost altogether (NaN)."""
+    known = joints + generator.normal(0, config.follow_error_m, joints.shape) * [1, 1, 0]
+    pixels = project(joints, view.projections)[0]
+    margin = generator.uniform(0.0, 0.25) * np.array(view.size)
+    lost = ((pixels < -margin) | (pixels > view.size + margin)).any(-1)
+    if generator.random() < config.lost_share:
+        lost[generator.integers(0, len(joints), int(generator.integers(1, 7)))] = True
+    lost[ROOT] = False
+    return np.where(lost[:, None] & (lost.sum() < len(joints) - 3), np.nan, known)
 
 
 def search_windows(

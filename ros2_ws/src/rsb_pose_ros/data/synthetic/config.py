@@ -9,9 +9,13 @@ from typing import Any
 
 @dataclass(frozen=True)
 class SyntheticConfig:
-    """Metres, degrees, pixels; pairs are (lowest, highest) of a uniform distribution unless said otherwise."""
+    """Metres, degrees, pixels; pairs are (lowest, highest) of a uniform distribution, …_share the share of pairs, …_std a
+    standard deviation (relative: of the logarithm). noise: deviation of the usual and of the strong kind, grey levels;
+    view_…: between the two views; built_room_share: rooms of walls and furniture, the others show a photograph, thrown by
+    a projector in projected_photo_share of all pairs and on the walls in the rest; skirt_share: dresses included."""
 
     size: int = 256
+    size_std: float = 0.04
     coarse_share: float = 0.17
     empty_share: float = 0.08
     baseline: tuple[float, float] = (0.06, 0.25)
@@ -27,8 +31,31 @@ class SyntheticConfig:
     occluder_share: float = 0.3
     second_person_share: float = 0.1
     tile_share: float = 0.4
+    plant_share: float = 0.18
+    built_room_share: float = 0.5
+    projected_photo_share: float = 0.38
+    lights: tuple[int, int] = (1, 4)
+    skirt_share: float = 0.19
+    jacket_share: float = 0.32
+    hat_share: float = 0.2
+    bag_share: float = 0.3
+    grey_share: float = 0.2
+    exposure_std: float = 0.3
+    view_exposure_std: float = 0.05
+    white_balance_std: float = 0.06
+    view_white_balance_std: float = 0.02
+    noise: tuple[float, float] = (4.0, 12.0)
+    blur_px: tuple[float, float] = (0.3, 0.9)
+    defocus_share: float = 0.2
+    motion_blur_share: float = 0.1
+    sharpened_share: float = 0.3
+    vignette_share: float = 0.3
+    jpeg_share: float = 0.7
+    jpeg_quality: tuple[float, float] = (35.0, 98.0)
     crop_scale: tuple[float, float] = (0.85, 1.35)
     crop_shift: float = 0.1
+    lost_share: float = 0.2
+    follow_error_m: float = 0.02
     depth_error: float = 0.12
     vertical_error_px: float = 0.3
     rotation_error_deg: float = 0.06
@@ -38,10 +65,14 @@ class SyntheticConfig:
         """Read the file. Raises ValueError naming the file and the key, FileNotFoundError when it is missing."""
         import yaml
 
-        content: dict[str, Any] = yaml.safe_load(Path(path).read_text()) or {}
+        return cls.from_mapping(yaml.safe_load(Path(path).read_text()) or {}, str(path))
+
+    @classmethod
+    def from_mapping(cls, content: dict[str, Any], source: str) -> SyntheticConfig:
+        """From keys and values as YAML gives them. Raises ValueError naming `source` and the key."""
         known = {f.name for f in fields(cls)}
         unknown = sorted(set(content) - known)
         if unknown:
-            raise ValueError(f"{path}: unknown key {', '.join(unknown)}; known are {', '.join(sorted(known))}")
+            raise ValueError(f"{source}: unknown key {', '.join(unknown)}; known are {', '.join(sorted(known))}")
         values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in content.items()}
         return cls(**values)

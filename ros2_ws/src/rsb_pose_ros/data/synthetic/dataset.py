@@ -1,4 +1,4 @@
-"""Synthetic pairs for PyTorch: an endless stream that renders on the fly in DataLoader workers."""
+"""Synthetic pairs for PyTorch, rendered on the fly in DataLoader workers: an endless stream, and the frozen test set."""
 
 from __future__ import annotations
 
@@ -8,32 +8,70 @@ from pathlib import Path
 import cv2
 import torch
 from torch import Tensor
-from torch.utils.data import IterableDataset, get_worker_info
+from torch.utils.data import Dataset, IterableDataset, get_worker_info
 
+from rsb_pose_ros.data.sample import StereoSample
 from rsb_pose_ros.data.synthetic.config import SyntheticConfig
-from rsb_pose_ros.data.synthetic.generator import StereoSample, SyntheticPairs
+from rsb_pose_ros.data.synthetic.generator import SyntheticPairs
+from rsb_pose_ros.data.synthetic.test_set import SyntheticTestSet
+
+
+def one_thread() -> None:
+    """OpenCV with one thread, in this process and those that it forks from now on: each worker renders on one core.
+
+    Called before any fork: a child that inherits a pool of threads without the threads waits for them forever.
+    """
+    cv2.setNumThreads(1)
 
 
 def to_tensors(sample: StereoSample) -> dict[str, Tensor]:
-    """The sample's arrays as tensors of the same names; crops stay uint8."""
-    arrays = {
-        k: torch.from_numpy(getattr(sample, k)) for k in ("crops", "projections", "joints", "keypoints", "visibility")
-    }
-    return arrays | {"present": torch.tensor(sample.present)}
+    """The sample's arrays as tensors of the same names; crops stay uint8. Masks stay behind: no loss needs them."""
+    names = ("crops", "projections", "joints", "keypoints", "visibility", "boxes")
+    arrays = {name: torch.from_numpy(getattr(sample, name)) for name in names}
+    return arrays | {"present": torch.tensor(sample.present), "search": torch.tensor(sample.search)}
 
 
 class SyntheticPairsDataset(IterableDataset):
     """Seeds seed, seed + 1, …, dealt to the workers in turn."""
 
     def __init__(self, config: Path, shared: Path, pack: Path, split: str = "train", seed: int = 0) -> None:
+        one_thread()
         self.arguments = (SyntheticConfig.from_yaml(config), shared, pack, split)
         self.seed = seed
 
     def __iter__(self) -> Iterator[dict[str, Tensor]]:
-        cv2.setNumThreads(1)
+        one_thread()
         pairs = SyntheticPairs(*self.arguments)
         worker = get_worker_info()
         seed, step = (self.seed, 1) if worker is None else (self.seed + worker.id, worker.num_workers)
         while True:
             yield to_tensors(pairs.sample(seed))
             seed += step
+
+
+class SyntheticTestDataset(Dataset):
+    """The frozen pairs of `synthetic-test`, or the first `pairs` of them, as the same dictionaries."""
+
+    def __init__(self, definition: Path, shared: Path, pack: Path, pairs: int | None = None) -> None:
+        one_thread()
+        self._arguments = (definition, shared, pack)
+        self._open: SyntheticTestSet | None = None
+        self._length = len(self._test_set()) if pairs is None else pairs
+
+    def _test_set(self) -> SyntheticTestSet:
+        if self._open is None:
+            one_thread()
+            self._open = SyntheticTestSet(*self._arguments)
+        return self._open
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __getitem__(self, index: int) -> dict[str, Tensor]:
+        if not 0 <= index < self._length:
+            raise IndexError(index)
+        return to_tensors(self._test_set()[index])
+
+    def __getstate__(self) -> dict:
+        # Each worker opens its own: textures and bodies are read faster than sent.
+        return self.__dict__ | {"_open": None}

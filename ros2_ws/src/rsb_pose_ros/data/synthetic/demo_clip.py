@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -12,21 +11,26 @@ import numpy as np
 from rsb_pose_ros.data.mocap import Motions
 from rsb_pose_ros.data.synthetic.bodies import BodyPack
 from rsb_pose_ros.data.synthetic.choreography import Performance, Segment, perform, stature
-from rsb_pose_ros.data.synthetic.clothes import BodyRegions, Outfit, dress
-from rsb_pose_ros.data.synthetic.composition import turn
-from rsb_pose_ros.data.synthetic.lenses import BentView, Lens
+from rsb_pose_ros.data.synthetic.clothes import BodyRegions
+from rsb_pose_ros.data.synthetic.config import SyntheticConfig
+from rsb_pose_ros.data.synthetic.furniture import MATERIALS_PER_PIECE, PICTURE, Part, picture, place, shelf, sofa, table
+from rsb_pose_ros.data.synthetic.kernels import FRAMED
+from rsb_pose_ros.data.synthetic.lenses import Lens
+from rsb_pose_ros.data.synthetic.outfit import Outfit
 from rsb_pose_ros.data.synthetic.person import Mesh, pose_body
-from rsb_pose_ros.data.synthetic.raster import draw, vertex_light
+from rsb_pose_ros.data.synthetic.plants import plant
 from rsb_pose_ros.data.synthetic.retarget import Retarget
-from rsb_pose_ros.data.synthetic.scenes import PERSON, Scene, cast
+from rsb_pose_ros.data.synthetic.scenes import Scene
+from rsb_pose_ros.data.synthetic.stage import Calibration, Frame, Stage
 from rsb_pose_ros.data.synthetic.textures import TextureLibrary, photograph, pyramid, tile
+from rsb_pose_ros.data.synthetic.wardrobe import dress
 
 SIZE = (640, 480)
 BASELINE = np.array([0.11994, 0.0027, -0.0024])
 """From the left camera to the right one, left camera's frame, metres; no bracket is quite straight."""
 CAMERA_HEIGHT = 1.05
 TILT = np.radians(-3.0)
-"""Of the left camera, down."""
+"""Of the left camera; negative is up."""
 LENSES = (
     Lens(
         np.array([[472.0, 0, 322.5], [0, 473.1, 236.8], [0, 0, 1]]),
@@ -42,28 +46,13 @@ LENSES = (
 RELATIVE_ROTATION = np.array([0.007, -0.012, 0.009])
 """Rotation vector of the right camera: x_right = R x_left + T; about a degree, as a bracket holds two cameras."""
 SEGMENTS = [
-    Segment("49_01", 0.2, 4.3, (2.5, -2.1), walks=True),
+    Segment("49_01", 0.2, 3.8, (2.5, -1.65), walks=True),
     Segment("127_02", 0.8, 7.2, (-0.1, -1.0), walks=False),
-    Segment("49_01", 0.3, 2.9, (0.8, 1.7), walks=True),
+    Segment("49_01", 0.3, 2.0, (0.4, 1.0), walks=True),
 ]
-START = (-2.3, 4.3)
-BODY, OUTFIT_SEED = -3, 49
-
-
-@dataclass(frozen=True)
-class Calibration:
-    """What the camera_infos say: rectifying rotations (2, 3, 3) and projections (2, 3, 4), from cv2.stereoRectify."""
-
-    rectifications: np.ndarray
-    projections: np.ndarray
-
-
-@dataclass(frozen=True)
-class Frame:
-    """images: two (480, 640, 3) uint8 BGR raw pictures; joints: (17, 3) metres, left rectified optical frame."""
-
-    images: tuple[np.ndarray, np.ndarray]
-    joints: np.ndarray
+START = (-2.1, 3.9)
+BODY, OUTFIT_SEED = -7, 106
+FURNITURE_SEED = 4
 
 
 def calibrate() -> Calibration:
@@ -95,13 +84,10 @@ class DemoClip:
         self._bones = Retarget(motions, self._pack)(self._performance.rotations, subject, self._body)
         library = TextureLibrary(shared / "backgrounds", "val")
         regions = BodyRegions(self._pack, self._body)
-        self._outfit: Outfit = dress(np.random.default_rng(OUTFIT_SEED), regions, library)
-        self._scene = living_room(library)
-        self._views = [BentView(lens) for lens in LENSES]
-        self.calibration = calibrate()
-        right = cv2.Rodrigues(RELATIVE_ROTATION)[0]
-        self._rotations = [turn(TILT, 0), right @ turn(TILT, 0)]
-        self._origins = [np.zeros(3), turn(TILT, 0).T @ BASELINE]
+        self._outfit: Outfit = dress(np.random.default_rng(OUTFIT_SEED), regions, library, SyntheticConfig())
+        plants = [plant(np.random.default_rng(3), library, np.array([0.15, 4.9]), CAMERA_HEIGHT)]
+        self._stage = Stage(LENSES, calibrate(), TILT, living_room(library), plants)
+        self.calibration = self._stage.calibration
 
     def __len__(self) -> int:
         return len(self._bones)
@@ -109,69 +95,51 @@ class DemoClip:
     def __iter__(self) -> Iterator[Frame]:
         noise = np.random.default_rng(0)
         for index in range(len(self)):
-            mesh = self._person(index)
-            images = [self._picture(noise, mesh, side) for side in range(2)]
-            joints = mesh.joints @ (self.calibration.rectifications[0] @ self._rotations[0]).T
-            yield Frame((images[0], images[1]), joints.astype(np.float32))
+            yield self._stage.take(noise, self._person(index))
 
     def _person(self, index: int) -> Mesh:
         x, z = self._performance.places[index]
         mesh = pose_body(self._pack, self._body, self._bones[index], self._outfit, 0.0, np.array([x, 0, z]))
         return mesh.moved(np.array([0, CAMERA_HEIGHT - mesh.floor, 0]))
 
-    def _picture(self, noise: np.random.Generator, mesh: Mesh, side: int) -> np.ndarray:
-        """One raw picture, with the sensor's noise and the cameras' slightly different exposure and colour."""
-        scene = self._scene
-        origin, rotation = self._origins[side].astype(np.float32), self._rotations[side].astype(np.float32)
-        shadow = np.array([*mesh.joints[6, [0, 2]], 0.28, 0.5], np.float32)
-
-        def pinhole(camera: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-            image, depth, kind = cast(
-                scene.room, scene.objects, scene.surfaces, scene.levels, scene.photo, scene.ambient, scene.lights,
-                shadow, camera, origin, rotation, size,
-            )  # fmt: skip
-            points = ((mesh.vertices - origin) @ rotation.T).astype(np.float32)
-            light = vertex_light(mesh.normals, scene.ambient, scene.lights) * mesh.outfit.albedo
-            outfit = mesh.outfit
-            draw(
-                image, depth, kind, PERSON, points, mesh.faces, light, outfit.texture, outfit.fields,
-                outfit.materials, outfit.levels, camera,
-            )  # fmt: skip
-            return image
-
-        picture = self._views[side].bend(pinhole) * ([1.0, 1.0, 1.0], [0.97, 0.94, 0.92])[side]
-        picture += noise.standard_normal(picture.shape, np.float32) * 0.7
-        return np.clip(picture, 0, 255).astype(np.uint8)
-
 
 def living_room(library: TextureLibrary) -> Scene:
-    """A room with a pillar that hides part of the walk, a sideboard, a table and a bin."""
+    """A room with a pillar that hides part of the walk, a sofa, a shelf, a table and pictures on the walls."""
     named = {path.stem: path for path in library.tiles}
-    floor = CAMERA_HEIGHT
-    objects = np.array(
-        [  # centre, half sizes, yaw, roundness
-            [-0.55, floor - 1.4, 2.2, 0.1, 1.4, 0.1, 0.2, 0],
-            [-1.6, floor - 0.45, 5.0, 0.8, 0.45, 0.22, 0.05, 0],
-            [2.2, floor - 0.375, 3.3, 0.35, 0.375, 0.5, -0.15, 0],
-            [1.25, floor - 0.3, 5.05, 0.2, 0.3, 0.2, 0, 1],
-        ],
-        np.float32,
-    )
-    surfaces = [  # texture, repeats per metre, brightness: left, right, ceiling, floor, far, near; then the objects
-        ("plaster_006", 0.5, 1.1), ("bricks_054", 0.6, 1.3), ("plaster_001", 0.3, 0.9), ("woodfloor_041", 0.35, 0.85),
+    floor, draw_of = CAMERA_HEIGHT, np.random.default_rng(FURNITURE_SEED)
+    pieces: list[tuple[list[Part], float, float, float]] = [  # parts, x, z, yaw
+        ([(0, 1.35, 0, 0.1, 1.35, 0.1, 0, 0)], -0.55, 2.2, 0.2),
+        (sofa(draw_of), -1.75, 4.6, 0.12),
+        (shelf(draw_of), 1.0, 5.2, 0.12),
+        (table(draw_of), 2.2, 3.6, -0.3),
+        (picture(draw_of), -0.3, 5.42, 0.12),
+        (picture(draw_of), 2.1, 5.15, 0.12),
+    ]
+    placed = [place(parts, x, floor, z, yaw, MATERIALS_PER_PIECE * k) for k, (parts, x, z, yaw) in enumerate(pieces)]
+    materials = np.concatenate([p.materials for p in placed])
+    walls = [  # texture, repeats per metre, brightness: left, right, ceiling, floor, far, near
+        ("plaster_006", 0.5, 1.1), ("bricks_054", 0.6, 1.3), ("plaster_001", 0.3, 1.4), ("woodfloor_041", 0.35, 0.85),
         ("plaster_001", 0.4, 1.0), ("plaster_006", 0.45, 0.9),
-        ("concrete_032", 0.8, 0.9), ("wood_055", 0.8, 0.8), ("wood_026", 1.0, 0.9), ("metal_045", 1.0, 0.9),
     ]  # fmt: skip
-    numbers = np.array([[i, repeats, bright] for i, (_, repeats, bright) in enumerate(surfaces)], np.float32)
+    stuff = ("concrete_032", "wood_055", "wood_026", "fabric_004", "metal_045")
+    tiles = [named.get(name, library.tiles[0]) for name in [*(name for name, _, _ in walls), *stuff]]
+    surfaces = [[k, repeats, bright, bright, bright] for k, (_, repeats, bright) in enumerate(walls)]
+    tint = draw_of.uniform(0.5, 1.1, (int(materials.max()) + 1, 3))
+    for number in map(int, materials):
+        material = 0 if number == 0 else 1 + number % (len(stuff) - 1)
+        colour = tint[number] if number else np.ones(3)
+        surfaces.append([FRAMED, 1, 1, 1, 1] if number == PICTURE else [len(walls) + material, 1.0, *colour])
     lights = np.array([[0.35, -0.8, -0.5, 0.5, 0.52, 0.55], [-0.7, -0.5, -0.3, 0.28, 0.25, 0.22]], np.float32)
     lights[:, :3] /= np.linalg.norm(lights[:, :3], axis=1, keepdims=True)
     return Scene(
         room=np.array([0.12, -2.9, 2.9, floor - 2.7, floor, -3.0, 5.6], np.float32),
-        objects=objects,
-        surfaces=numbers,
-        levels=pyramid([tile(named[name]) for name, _, _ in surfaces]),
-        photo=photograph(library.scenes[0]),
+        objects=np.concatenate([p.boxes for p in placed]),
+        surfaces=np.array(surfaces, np.float32),
+        levels=pyramid([tile(path) for path in tiles]),
+        photos=np.stack([photograph(library.scenes[k]) for k in (0, len(library.scenes) // 2)]),
+        projector=np.zeros((3, 4), np.float32),
+        skirting=np.array([0.08, 0.6], np.float32),
         ambient=np.array([0.5, 0.48, 0.46], np.float32),
         lights=lights,
-        shadow=np.zeros(4, np.float32),
+        lamp=np.array([0.5, floor - 2.4, 2.8, 3.5, 0.25], np.float32),
     )

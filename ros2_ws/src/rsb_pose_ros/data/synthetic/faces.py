@@ -28,6 +28,7 @@ class Face:
         mouth = (nose[2] - eye_height) / unit - 0.031
         self._lips = front & (x < 0.026) & (np.abs(z - mouth) < 0.009)
         self._beard = front & (z < mouth + 0.018) & (z > mouth - 0.05) & ~self._lips
+        self._glasses = front & (np.hypot(x - 0.032, (z + 0.004) * 1.2) < 0.026)
         self._cheeks = front & (np.hypot(x - 0.04, z + 0.035) < 0.02)
         # Distance above a hairline that runs from the forehead over the ears to the neck.
         crown = (top[2] - eye_height) / unit
@@ -56,6 +57,8 @@ class Face:
         for eye, iris in zip(self._eyes, self._iris):
             albedo[eye] = 0.85 / skin
             albedo[iris] = generator.uniform(0.05, 0.3) / skin
+        if generator.random() < 0.04:
+            albedo[self._glasses] = generator.uniform(0.03, 0.2) / skin
         return albedo
 
 

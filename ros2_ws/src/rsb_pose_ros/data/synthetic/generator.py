@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 
 from rsb_pose_ros.data.mocap import Motions
+from rsb_pose_ros.data.sample import OUTSIDE, VISIBLE, StereoSample
 from rsb_pose_ros.data.synthetic.bodies import BodyPack
 from rsb_pose_ros.data.synthetic.camera_effects import expose
-from rsb_pose_ros.data.synthetic.clothes import BodyRegions, dress
+from rsb_pose_ros.data.synthetic.clothes import BodyRegions
 from rsb_pose_ros.data.synthetic.composition import (
     View,
     outlines,
@@ -23,43 +24,38 @@ from rsb_pose_ros.data.synthetic.composition import (
     turn,
 )
 from rsb_pose_ros.data.synthetic.config import SyntheticConfig
+from rsb_pose_ros.data.synthetic.kernels import to_camera
+from rsb_pose_ros.data.synthetic.lighting import Lighting, light_scene
 from rsb_pose_ros.data.synthetic.person import Mesh, pose_body
-from rsb_pose_ros.data.synthetic.raster import draw, vertex_light
+from rsb_pose_ros.data.synthetic.plants import plant
+from rsb_pose_ros.data.synthetic.raster import draw
 from rsb_pose_ros.data.synthetic.retarget import Retarget
 from rsb_pose_ros.data.synthetic.scenes import OBJECT, PERSON, Scene, cast, sample_scene
 from rsb_pose_ros.data.synthetic.textures import TextureLibrary
-from rsb_pose_ros.data.synthetic.visibility import OUTSIDE, VISIBLE, joint_visibility
-from rsb_pose_ros.skeleton import JOINT_COUNT, ROOT
+from rsb_pose_ros.data.synthetic.visibility import joint_visibility
+from rsb_pose_ros.data.synthetic.wardrobe import dress
+from rsb_pose_ros.skeleton import INDEX, JOINT_COUNT, ROOT
 from rsb_pose_ros.stereo import StereoCrop, project
 
 ATTEMPTS = 40
-FEWEST_VISIBLE = 3
-
-
-@dataclass(frozen=True)
-class StereoSample:
-    """crops: (2, S, S, 3) uint8 BGR; projections: (2, 3, 4) float32 crop cameras as in CameraInfo.P, metres × pixels;
-    joints: (17, 3) float32 metres, left rectified optical frame, NaN where nobody is; keypoints: (2, 17, 2) float32
-    crop pixels; visibility: (2, 17) uint8, 0 outside, 1 hidden by an object, 2 by the body itself, 3 visible;
-    present: whether there is a person."""
-
-    crops: np.ndarray
-    projections: np.ndarray
-    joints: np.ndarray
-    keypoints: np.ndarray
-    visibility: np.ndarray
-    present: bool
+FEWEST_VISIBLE, FEWEST_IN_COMPANY = 4, 8
+EDGE_PX = 8.0
+"""So far beyond a raw picture's edge crops are drawn, for whatever blurs them; then they are blackened."""
 
 
 @dataclass(frozen=True)
 class Composition:
-    """What a pair is to show. people: the one of the labels first; cropped from `view` by `crop`."""
+    """What a pair is to show. people: the one of the labels first; things: other meshes; cropped from `view` by `crop`;
+    search: the crop is a window of the whole view."""
 
     view: View
     people: list[Mesh]
+    things: list[Mesh]
     crop: StereoCrop
     scene: Scene
+    lighting: Lighting
     present: bool
+    search: bool
 
 
 @dataclass(frozen=True)
@@ -95,9 +91,11 @@ class SyntheticPairs:
         for attempt in range(ATTEMPTS):
             composition = self.compose(generator)
             rendering = self.render(generator, composition)
-            sample = self._labelled(generator, composition, rendering)
-            # A person whom an object hides altogether is no person to learn from.
-            seen = (sample.visibility == VISIBLE).sum(1).max() >= FEWEST_VISIBLE
+            sample = self.labelled(generator, composition, rendering)
+            # A person whom an object hides altogether is no person to learn from; beside another one nobody could say
+            # which of the two is meant unless the first is seen well.
+            fewest = FEWEST_IN_COMPANY if len(composition.people) > 1 else FEWEST_VISIBLE
+            seen = (sample.visibility == VISIBLE).sum(1).max() >= fewest
             if seen or not sample.present or attempt == ATTEMPTS - 1:
                 return sample
         raise AssertionError("unreachable")
@@ -111,58 +109,47 @@ class SyntheticPairs:
         view, mesh = self._rig_and_person(generator)
         joints = mesh.joints @ view.rotation.T
         crop = (search_windows if coarse else person_windows)(generator, config, view, joints)
-        scene = sample_scene(generator, self.library, mesh.floor, mesh.joints[ROOT], config.occluder_share)
+        floor, place = mesh.floor, mesh.joints[ROOT]
+        scene = sample_scene(generator, self.library, floor, place, config)
         people = [mesh] if present else []
         if present and generator.random() < config.second_person_share:
             people.append(self._second_person(generator, mesh, view, farther=coarse))
-        return Composition(view, people, crop, scene, present)
+        things = self._plants(generator, floor, place)
+        scene = _with_seat(generator, scene, mesh) if present else scene
+        lighting = self._lighting(generator, scene, [*people, *things], place)
+        return Composition(view, people, things, crop, scene, lighting, present, coarse)
 
     def render(self, generator: np.random.Generator, what: Composition) -> Rendering:
         """Both windows; the true cameras differ a little from the nominal ones, as after every calibration."""
         config, size = self.config, (self.config.size,) * 2
         cameras = what.crop.projections(what.view.projections)
         baseline = -cameras[1, 0, 3] / cameras[1, 0, 0]
-        scene, lights = (
-            what.scene,
-            [vertex_light(m.normals, what.scene.ambient, what.scene.lights) * m.outfit.albedo for m in what.people],
-        )
+        windows = outlines(what.crop, what.view) + EDGE_PX * np.array([-1, -1, 1, 1])
         images, depths, kinds = [], [], []
         for side, camera in enumerate(cameras):
             # Errors of vergence are kept smaller: no image shows them, they only blur the labels' disparity.
             error = np.radians(generator.normal(0, config.rotation_error_deg, 3)) * side * [1, 0.25, 1]
-            rotation = (turn(error[0], 0) @ turn(error[1], 1) @ turn(error[2], 2) @ what.view.rotation).astype(
-                np.float32
-            )
+            rotation = turn(error[0], 0) @ turn(error[1], 1) @ turn(error[2], 2) @ what.view.rotation
             shift = generator.normal(0, config.vertical_error_px) * side / what.crop.scale
             intrinsics = np.array([camera[0, 0], camera[1, 1], camera[0, 2], camera[1, 2] + shift], np.float32)
             origin = (what.view.rotation.T @ np.array([baseline * side, 0, 0])).astype(np.float32)
-            image, depth, kind = cast(
-                scene.room, scene.objects, scene.surfaces, scene.levels, scene.photo, scene.ambient, scene.lights,
-                scene.shadow, intrinsics, origin, rotation, size,
-            )  # fmt: skip
-            for label, mesh, light in zip((PERSON, OBJECT), what.people, lights):
-                points = ((mesh.vertices - origin) @ rotation.T).astype(np.float32)
-                outfit = mesh.outfit
-                draw(
-                    image, depth, kind, label, points, mesh.faces, light, outfit.texture, outfit.fields,
-                    outfit.materials, outfit.levels, intrinsics,
-                )  # fmt: skip
+            image, depth, kind = render_view(what, intrinsics, origin, rotation.astype(np.float32), size, windows[side])
             images.append(image)
             depths.append(depth)
             kinds.append(kind)
         return Rendering(np.stack(images), np.stack(depths), np.stack(kinds))
 
-    def _labelled(self, generator: np.random.Generator, what: Composition, rendering: Rendering) -> StereoSample:
+    def labelled(self, generator: np.random.Generator, what: Composition, rendering: Rendering) -> StereoSample:
+        """The finished pair: exposed as cameras do, and everything that is known about the person."""
         cameras = what.crop.projections(what.view.projections)
-        crops = expose(generator, rendering.images, 1 / what.crop.scale)
         edges = outlines(what.crop, what.view)
-        _blacken(crops, edges)
+        crops = expose(generator, rendering.images, 1 / what.crop.scale, self.config, edges[0])
+        # Beyond a raw picture's edge cv2.remap leaves black.
+        crops[~_within(edges, self.config.size)] = 0
         if not what.present:
-            nothing = np.full((2, JOINT_COUNT, 2), np.nan, np.float32)
-            outside = np.full((2, JOINT_COUNT), OUTSIDE, np.uint8)
-            joints = np.full((JOINT_COUNT, 3), np.nan, np.float32)
-            return StereoSample(crops, cameras.astype(np.float32), joints, nothing, outside, False)
-        joints = what.people[0].joints @ what.view.rotation.T
+            return _nobody(crops, cameras, what.search)
+        person = what.people[0]
+        joints = person.joints @ what.view.rotation.T
         keypoints = project(joints, cameras)
         low = np.maximum(edges[:, None, :2], 0)
         high = np.minimum(edges[:, None, 2:], self.config.size - 1)
@@ -175,6 +162,9 @@ class SyntheticPairs:
             keypoints.astype(np.float32),
             visibility,
             True,
+            _boxes(person, cameras, what.view.rotation),
+            (rendering.kinds == PERSON) & _within(edges, self.config.size),
+            what.search,
         )
 
     def _rig_and_person(self, generator: np.random.Generator) -> tuple[View, Mesh]:
@@ -189,13 +179,38 @@ class SyntheticPairs:
             f"no place for a person in {ATTEMPTS} draws; widen distance, pitch or field_of_view in the configuration"
         )
 
+    def _plants(self, generator: np.random.Generator, floor: float, place: np.ndarray) -> list[Mesh]:
+        """Mostly none; else one or two around a person at `place` (3,), now and then before them."""
+        plants, share = [], self.config.plant_share
+        for _ in range(int(generator.choice(3, p=[1 - share, share * 13 / 18, share * 5 / 18]))):
+            if generator.random() < 0.25:
+                x, z = place[[0, 2]] * generator.uniform(0.5, 0.85) + generator.normal(0, 0.3, 2) * [1, 0]
+            else:
+                x = place[0] + generator.choice([-1, 1]) * generator.uniform(0.5, 2.5)
+                z = place[2] + generator.uniform(-0.5, 2.0)
+            if z > 0.5:
+                plants.append(plant(generator, self.library, np.array([x, z]), floor))
+        return plants
+
+    def _lighting(
+        self, generator: np.random.Generator, scene: Scene, meshes: list[Mesh], place: np.ndarray
+    ) -> Lighting:
+        """Soft light of the sky; up to two lights with shadows, hard ones and soft ones."""
+        shadows = int(min(generator.choice(3, p=[0.15, 0.45, 0.4]), len(scene.lights)))
+        softness = np.array([generator.uniform(4, 8), *np.exp(generator.uniform(np.log(0.6), np.log(4), 2))])
+        return light_scene(
+            scene.ambient, scene.lights, scene.lamp, place, [m.vertices for m in meshes], scene.objects, shadows,
+            softness[: 1 + shadows],
+        )  # fmt: skip
+
     def _person(self, generator: np.random.Generator) -> Mesh:
         """A dressed body of random shape, pose and heading, its pelvis at the origin of the gravity frame."""
         body = int(generator.choice(self.bodies))
         pose = int(generator.integers(len(self.motions)))
         rotations = self.retarget(self.motions.rotations[pose], int(self.motions.subject[pose]), body)
-        outfit = dress(generator, self._regions(body), self.library)
-        return pose_body(self.pack, body, rotations, outfit, heading=generator.uniform(0, 2 * np.pi), place=np.zeros(3))
+        outfit = dress(generator, self._regions(body), self.library, self.config)
+        heading, size = generator.uniform(0, 2 * np.pi), np.exp(generator.normal(0, self.config.size_std))
+        return pose_body(self.pack, body, rotations, outfit, heading, np.zeros(3), size)
 
     def _second_person(self, generator: np.random.Generator, first: Mesh, view: View, farther: bool) -> Mesh:
         """Somebody else on the same floor, before, beside or (always when `farther`) well behind the first."""
@@ -211,10 +226,76 @@ class SyntheticPairs:
         return mesh.moved(place)
 
 
-def _blacken(crops: np.ndarray, edges: np.ndarray) -> None:
-    """Black outside the raw pictures, in place; edges: (2, 4) from `outlines`."""
-    size = crops.shape[1]
-    for side in range(2):
-        x0, y0, x1, y1 = np.clip(np.ceil(edges[side]), 0, size).astype(int)
-        crops[side, :y0] = crops[side, y1:] = 0
-        crops[side, :, :x0] = crops[side, :, x1:] = 0
+def render_view(
+    what: Composition,
+    camera: np.ndarray,
+    origin: np.ndarray,
+    rotation: np.ndarray,
+    size: tuple[int, int],
+    window: np.ndarray | None = None,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(image (H, W, 3) float32, depth (H, W), kind (H, W)) of one camera; arguments as those of scenes.cast."""
+    image, depth, kind = cast(what.scene, what.lighting, camera, origin, rotation, size, window)
+    for k, mesh in enumerate([*what.people, *what.things]):
+        label = PERSON if k == 0 and what.present else OBJECT
+        draw(image, depth, kind, label, mesh, what.lighting, camera, origin, rotation)
+    return image, depth, kind
+
+
+def _with_seat(generator: np.random.Generator, scene: Scene, mesh: Mesh) -> Scene:
+    """The scene with a stool or box under somebody who sits: pelvis low, knees about as high as it."""
+    pelvis, knees = mesh.joints[ROOT], mesh.joints[[INDEX["l_knee"], INDEX["r_knee"]]]
+    height = mesh.floor - pelvis[1]
+    if not 0.35 < height < 0.75 or np.abs(knees[:, 1] - pelvis[1]).max() > 0.2 or generator.random() < 0.2:
+        return scene
+    half, width = (height - 0.14) / 2, generator.uniform(0.15, 0.3)
+    seat = [
+        pelvis[0],
+        mesh.floor - half,
+        pelvis[2],
+        width,
+        half,
+        width,
+        generator.uniform(0, np.pi),
+        float(generator.random() < 0.4),
+    ]
+    colour = generator.uniform(0.1, 1.0, 3)
+    return replace(
+        scene,
+        objects=np.concatenate([scene.objects, np.array([seat], np.float32)]),
+        surfaces=np.concatenate([scene.surfaces, np.array([[0, 1, *colour]], np.float32)]),
+    )
+
+
+def _nobody(crops: np.ndarray, cameras: np.ndarray, search: bool) -> StereoSample:
+    """A pair that shows no person to be found."""
+    return StereoSample(
+        crops,
+        cameras.astype(np.float32),
+        np.full((JOINT_COUNT, 3), np.nan, np.float32),
+        np.full((2, JOINT_COUNT, 2), np.nan, np.float32),
+        np.full((2, JOINT_COUNT), OUTSIDE, np.uint8),
+        False,
+        np.full((2, 4), np.nan, np.float32),
+        np.zeros(crops.shape[:3], bool),
+        search,
+    )
+
+
+def _boxes(person: Mesh, cameras: np.ndarray, rotation: np.ndarray) -> np.ndarray:
+    """(2, 4) float32 x0, y0, x1, y1 around a whole mesh in crop pixels."""
+    boxes = []
+    for camera in cameras.astype(np.float32):
+        origin = rotation.T @ [-camera[0, 3] / camera[0, 0], 0, 0]
+        intrinsics = np.array([camera[0, 0], camera[1, 1], camera[0, 2], camera[1, 2]], np.float32)
+        pixels = to_camera(person.vertices, origin.astype(np.float32), rotation.astype(np.float32), intrinsics)
+        boxes.append([*pixels[:, :2].min(0), *pixels[:, :2].max(0)])
+    return np.array(boxes, np.float32)
+
+
+def _within(edges: np.ndarray, size: int) -> np.ndarray:
+    """(2, S, S) bool: pixels inside the raw pictures; edges: (2, 4) from `outlines`."""
+    place = np.arange(size)
+    columns = (place >= edges[:, :1]) & (place < edges[:, 2:3])
+    rows = (place >= edges[:, 1:2]) & (place < edges[:, 3:])
+    return rows[:, :, None] & columns[:, None, :]

@@ -8,6 +8,11 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from rsb_pose_ros.stereo import Camera
+from rsb_pose_ros.stereo.camera import FISHEYE_MODELS
+
+WIDEST = 5.0
+"""Tangent of the greatest angle from the optical axis that is drawn."""
 OVERSAMPLING = 1.6
 """Pinhole pixels per raw pixel in the middle."""
 
@@ -19,17 +24,24 @@ class Lens:
     matrix: np.ndarray
     distortion: np.ndarray
     size: tuple[int, int]
+    distortion_model: str = "plumb_bob"
 
 
 class BentView:
     """Turns pinhole pictures of one lens into raw ones."""
 
-    def __init__(self, lens: Lens) -> None:
-        """The pinhole picture covers every ray of the raw one."""
+    def __init__(self, lens: Lens | Camera) -> None:
+        """The pinhole picture covers every ray of the raw one. Raises ValueError for a view that no pinhole can take."""
         width, height = lens.size
         columns, rows = np.meshgrid(np.arange(width, dtype=np.float64), np.arange(height, dtype=np.float64))
         pixels = np.stack([columns, rows], -1).reshape(-1, 1, 2)
-        rays = cv2.undistortPoints(pixels, lens.matrix, lens.distortion).reshape(height, width, 2)
+        undistort = cv2.fisheye.undistortPoints if lens.distortion_model in FISHEYE_MODELS else cv2.undistortPoints
+        rays = undistort(pixels, lens.matrix, lens.distortion).reshape(height, width, 2)
+        if not np.isfinite(rays).all() or np.abs(rays).max() > WIDEST:
+            raise ValueError(
+                f"lens with focal length {lens.matrix[0, 0]:g} px and D = {np.round(lens.distortion, 3).tolist()}: its "
+                f"corners look {np.degrees(np.arctan(np.abs(rays).max())):.0f}° aside; expected less than 79°"
+            )
         focal = lens.matrix[0, 0] * OVERSAMPLING
         low, high = rays.min((0, 1)) - 4 / focal, rays.max((0, 1)) + 4 / focal
         extent = np.ceil((high - low) * focal).astype(int)

@@ -89,7 +89,7 @@ def skin(vertices, rest_heads, heads, rotations, bones, weights):  # type: ignor
                 s -= rotations[b, i, j] * rest_heads[b, j]
             shift[b, i] = s
     for v in range(len(vertices)):
-        x, y, z = vertices[v]
+        x, y, z = vertices[v, 0], vertices[v, 1], vertices[v, 2]
         ox = oy = oz = np.float32(0)
         for k in range(bones.shape[1]):
             w = weights[v, k]
@@ -109,9 +109,10 @@ def vertex_normals(vertices, faces):  # type: ignore[no-untyped-def]
     """Area-weighted unit normals (V, 3) float32."""
     normals = np.zeros_like(vertices)
     for f in range(len(faces)):
-        a, b, c = faces[f]
-        ux, uy, uz = vertices[b] - vertices[a]
-        wx, wy, wz = vertices[c] - vertices[a]
+        a, b, c = faces[f, 0], faces[f, 1], faces[f, 2]
+        x, y, z = vertices[a, 0], vertices[a, 1], vertices[a, 2]
+        ux, uy, uz = vertices[b, 0] - x, vertices[b, 1] - y, vertices[b, 2] - z
+        wx, wy, wz = vertices[c, 0] - x, vertices[c, 1] - y, vertices[c, 2] - z
         nx, ny, nz = uy * wz - uz * wy, uz * wx - ux * wz, ux * wy - uy * wx
         for i in (a, b, c):
             normals[i, 0] += nx
@@ -119,5 +120,6 @@ def vertex_normals(vertices, faces):  # type: ignore[no-untyped-def]
             normals[i, 2] += nz
     for v in range(len(normals)):
         n = np.sqrt(normals[v, 0] ** 2 + normals[v, 1] ** 2 + normals[v, 2] ** 2) + np.float32(1e-12)
-        normals[v] /= n
+        for k in range(3):
+            normals[v, k] /= n
     return normals

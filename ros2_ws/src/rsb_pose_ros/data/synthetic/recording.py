@@ -10,8 +10,9 @@ import numpy as np
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
 
-from rsb_pose_ros.data.synthetic.demo_clip import Calibration, Frame
 from rsb_pose_ros.data.synthetic.lenses import Lens
+from rsb_pose_ros.data.synthetic.stage import Calibration, Frame
+from rsb_pose_ros.stereo import Camera
 
 FRAME_IDS = ("stereo_left_optical", "stereo_right_optical")
 START_NS = 1_700_000_000_000_000_000
@@ -25,7 +26,12 @@ class ClipWriter:
     """Context manager; one `write` per stereo pair."""
 
     def __init__(
-        self, path: Path, lenses: tuple[Lens, Lens], calibration: Calibration, rate: float, quality: int
+        self,
+        path: Path,
+        lenses: tuple[Lens | Camera, Lens | Camera],
+        calibration: Calibration,
+        rate: float,
+        quality: int,
     ) -> None:
         """path: folder of the recording, must not exist (FileExistsError); quality: JPEG, 0…100."""
         if path.exists():
@@ -84,8 +90,8 @@ class ClipWriter:
             header=self._header(side, stamp),
             height=lens.size[1],
             width=lens.size[0],
-            distortion_model="plumb_bob",
-            d=lens.distortion,
+            distortion_model=lens.distortion_model or "plumb_bob",
+            d=np.asarray(lens.distortion, np.float64),
             k=lens.matrix.ravel(),
             r=self._calibration.rectifications[side].ravel(),
             p=self._calibration.projections[side].ravel(),

@@ -6,7 +6,6 @@ from functools import lru_cache
 from pathlib import Path
 
 import cv2
-import numba
 import numpy as np
 
 TILE = 128
@@ -22,6 +21,14 @@ class TextureLibrary:
         self.scenes = self._names(backgrounds / "scenes" / split)
         cloth = [p for p in self.tiles if p.name.lower().startswith(("fabric", "cloth", "carpet", "leather", "knit"))]
         self.cloths = cloth or self.tiles
+        self.floors = self._of(("woodfloor", "planks", "carpet", "tiles", "concrete", "terrazzo", "marble", "tatami"))
+        self.woods = self._of(("wood_", "planks", "chipboard", "plastic", "paint", "metal", "bamboo"))
+        self.walls = self._of(("plaster", "wallpaper", "paint", "bricks", "concrete", "woodsiding", "tiles", "paper"))
+        self.leaves = self._of(("grass", "moss", "scatteredleaves", "ground"))
+
+    def _of(self, beginnings: tuple[str, ...]) -> list[Path]:
+        """Tiles of these materials; all tiles where there is none."""
+        return [p for p in self.tiles if p.name.lower().startswith(beginnings)] or self.tiles
 
     @staticmethod
     def _names(folder: Path) -> list[Path]:
@@ -37,6 +44,7 @@ def tile(path: Path) -> np.ndarray:
     return cv2.resize(cv2.imread(str(path), cv2.IMREAD_COLOR), (TILE, TILE), interpolation=cv2.INTER_AREA)
 
 
+@lru_cache(maxsize=200)
 def photograph(path: Path) -> np.ndarray:
     """A photograph (300, 400, 3) uint8 BGR."""
     return cv2.resize(cv2.imread(str(path), cv2.IMREAD_COLOR), PHOTO, interpolation=cv2.INTER_AREA)
@@ -52,35 +60,24 @@ def pyramid(tiles: list[np.ndarray]) -> np.ndarray:
     return levels
 
 
-@numba.njit(cache=True, fastmath=True, nogil=True, inline="always")
-def sample_tile(levels, k, u, v, footprint, out):  # type: ignore[no-untyped-def]
-    """Bilinear sample of tile k at (u, v) in repeats; footprint: texels of level 0 per pixel. Writes BGR to out."""
-    level = 0
-    while footprint > 1.5 and level < 3:
-        footprint *= 0.5
-        level += 1
-    size = 128 >> level
-    x, y = (u - np.floor(u)) * size, (v - np.floor(v)) * size
-    x0, y0 = int(x), int(y)
-    fx, fy = x - x0, y - y0
-    x0 %= size
-    y0 %= size
-    x1, y1 = (x0 + 1) % size, (y0 + 1) % size
-    for c in range(3):
-        top = levels[k, level, y0, x0, c] * (1 - fx) + levels[k, level, y0, x1, c] * fx
-        bottom = levels[k, level, y1, x0, c] * (1 - fx) + levels[k, level, y1, x1, c] * fx
-        out[c] = top * (1 - fy) + bottom * fy
+FOLDS_METRES = 0.9
+"""Side of the square of cloth that FOLDS covers; it repeats."""
 
 
-@numba.njit(cache=True, fastmath=True, nogil=True, inline="always")
-def sample_photo(photo, u, v, out):  # type: ignore[no-untyped-def]
-    """Bilinear sample of a photograph (H, W, 3) at (u, v) in 0…1, mirrored outside. Writes BGR to out."""
-    height, width = photo.shape[0], photo.shape[1]
-    u, v = abs(u % 2 - 1), abs(v % 2 - 1)
-    x, y = u * (width - 1), v * (height - 1)
-    x0, y0 = min(int(x), width - 2), min(int(y), height - 2)
-    fx, fy = x - x0, y - y0
-    for c in range(3):
-        top = photo[y0, x0, c] * (1 - fx) + photo[y0, x0 + 1, c] * fx
-        bottom = photo[y0 + 1, x0, c] * (1 - fx) + photo[y0 + 1, x0 + 1, c] * fx
-        out[c] = top * (1 - fy) + bottom * fy
+def _folds() -> np.ndarray:
+    """(256, 256) float32: how folds of cloth change the light on it, mean 0, deviation 1; light comes from above."""
+    generator = np.random.default_rng(5)
+    v, u = np.meshgrid(np.arange(256) / 256, np.arange(256) / 256, indexing="ij")
+    height = np.zeros((256, 256))
+    for _ in range(14):
+        # Whole waves, so that the picture repeats; each wave is bent by another one.
+        across, along = generator.integers(-6, 7), generator.integers(-4, 5)
+        bend = np.sin(2 * np.pi * (generator.integers(1, 3) * u + generator.integers(-2, 3) * v + generator.random()))
+        wave = 2 * np.pi * (across * u + along * v + generator.random()) + generator.uniform(0.5, 2) * bend
+        height += (1 - np.abs(np.sin(wave / 2))) ** 2 / (1 + 0.3 * np.hypot(across, along))
+    slope = (np.roll(height, 2, 0) - height) + 0.5 * (np.roll(height, 2, 1) - height)
+    slope = cv2.GaussianBlur(np.tile(slope, (3, 3)), (0, 0), 1.5)[256:512, 256:512]
+    return ((slope - slope.mean()) / slope.std()).astype(np.float32)
+
+
+FOLDS = _folds()

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from rsb_pose_ros.data.sample import HIDDEN, OUTSIDE, SELF_HIDDEN, VISIBLE
 from rsb_pose_ros.data.synthetic.scenes import PERSON
 from rsb_pose_ros.skeleton import JOINT_NAMES
-
-OUTSIDE, HIDDEN, SELF_HIDDEN, VISIBLE = range(4)
 
 # How deep a joint's centre lies under the surface at most, clothes included, metres.
 _DEPTH_UNDER_SURFACE = np.array(

@@ -1,0 +1,116 @@
+"""How fast finished pairs are made, and where the time goes."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import time
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parents[5]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of `tools/benchmark.py data`."""
+    parser.add_argument("--pairs", type=int, default=200, help="pairs for each process (default 200)")
+    parser.add_argument("--processes", type=int, default=2, help="rendering at once (default 2)")
+    parser.add_argument("--config", type=Path, default=ROOT / "config/synthetic.yaml")
+    parser.add_argument("--bodies", type=Path, default=ROOT / "cache/bodies.npz", help="tools/synthesize.py bake")
+    parser.add_argument(
+        "--shared", type=Path, default=Path(os.environ.get("RSB_POSE_SHARED", ROOT.parent / "shared")),
+        help="mocap/, backgrounds/ (default $RSB_POSE_SHARED or ../shared)",
+    )  # fmt: skip
+
+
+def run(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Figures of finished pairs (posed, dressed, rendered, exposed, labelled).
+
+    wall: pairs/s of all processes together; of_core: pairs per second of one core's time, which other load on the
+    machine changes little; stages_ms: processor time of a pair by stage.
+    """
+    from rsb_pose_ros.data.synthetic.config import SyntheticConfig
+
+    config = SyntheticConfig.from_yaml(arguments.config)
+    job = (config, arguments.shared, arguments.bodies, arguments.pairs)
+    # Compiled once before: numba's cache is then on disk for all.
+    stages = _stages(*job[:3], pairs=min(arguments.pairs, 60))
+    context = get_context("spawn")
+    with context.Pool(arguments.processes) as pool:
+        pool.starmap(_render, [(*job[:3], 3, 0)] * arguments.processes, chunksize=1)
+        start = time.perf_counter()
+        processor = pool.starmap(_render, [(*job, 10_000 * k) for k in range(arguments.processes)], chunksize=1)
+        wall = time.perf_counter() - start
+    total = arguments.pairs * arguments.processes
+    return {
+        "benchmark": "data",
+        "crop_px": config.size,
+        "processes": arguments.processes,
+        "pairs": total,
+        "pairs_per_s_wall": total / wall,
+        "pairs_per_s_of_core": total / sum(processor),
+        "stages_ms": stages,
+        "load_average": os.getloadavg()[0],
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores seen, Python {platform.python_version()}",
+    }
+
+
+def text(result: dict[str, Any]) -> str:
+    """The figures for people."""
+    stages = ", ".join(f"{name} {value:.1f}" for name, value in result["stages_ms"].items())
+    return (
+        f"{result['pairs_per_s_wall']:.1f} pairs/s of {result['crop_px']}² with {result['processes']} processes "
+        f"(load {result['load_average']:.1f}); {result['pairs_per_s_of_core']:.1f} per second of one core's time\n"
+        f"processor time of a pair, ms: {stages}"
+    )
+
+
+def _render(config: Any, shared: Path, bodies: Path, pairs: int, first: int) -> float:
+    """Processor seconds for so many pairs in this process."""
+    import cv2
+
+    cv2.setNumThreads(1)
+    made = _generator(config, shared, bodies)
+    made.sample(first)
+    start = time.process_time()
+    for seed in range(first, first + pairs):
+        made.sample(seed)
+    return time.process_time() - start
+
+
+_KNOWN: dict[tuple, Any] = {}
+
+
+def _generator(config: Any, shared: Path, bodies: Path) -> Any:
+    from rsb_pose_ros.data.synthetic.generator import SyntheticPairs
+
+    key = (config, shared, bodies)
+    if key not in _KNOWN:
+        _KNOWN[key] = SyntheticPairs(config, shared, bodies)
+    return _KNOWN[key]
+
+
+def _stages(config: Any, shared: Path, bodies: Path, pairs: int) -> dict[str, float]:
+    """Mean processor milliseconds of a pair's stages."""
+    import cv2
+
+    cv2.setNumThreads(1)
+    made = _generator(config, shared, bodies)
+    for seed in range(pairs):  # what is kept of bodies and pictures is made once, and does not count
+        made.sample(seed)
+    spent = np.zeros(3)
+    for seed in range(pairs):
+        generator = np.random.default_rng(seed)
+        clock = [time.process_time()]
+        composition = made.compose(generator)
+        clock.append(time.process_time())
+        rendering = made.render(generator, composition)
+        clock.append(time.process_time())
+        made.labelled(generator, composition, rendering)
+        clock.append(time.process_time())
+        spent += np.diff(clock)
+    return dict(zip(("pose, dress, furnish, light", "render", "expose, label"), (1000 * spent / pairs).tolist()))

@@ -1,0 +1,67 @@
+"""`synthetic-test`: frozen pairs that no training sees, by seed, of bodies, motions, rooms and textures kept for it.
+
+A version stands for pictures as they are: whatever changes what the generator draws must raise `version` in
+config/synthetic_test.yaml, and figures of different versions must not be compared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rsb_pose_ros.data.sample import StereoSample
+from rsb_pose_ros.data.synthetic.config import SyntheticConfig
+from rsb_pose_ros.data.synthetic.generator import SyntheticPairs
+
+
+@dataclass(frozen=True)
+class TestSetDefinition:
+    """version: of the pictures; first_seed, pairs: which ones; ranges: what they are drawn from."""
+
+    __test__ = False  # not a test case, whatever its name
+
+    version: int
+    first_seed: int
+    pairs: int
+    ranges: SyntheticConfig
+
+    @classmethod
+    def from_yaml(cls, path: str | Path) -> TestSetDefinition:
+        """Read the file. Raises ValueError naming the file and the key, FileNotFoundError when it is missing."""
+        import yaml
+
+        content: dict[str, Any] = yaml.safe_load(Path(path).read_text()) or {}
+        expected = {"version", "first_seed", "pairs", "ranges"}
+        if set(content) != expected:
+            raise ValueError(f"{path}: keys are {sorted(content)}; expected {sorted(expected)}")
+        ranges = SyntheticConfig.from_mapping(content["ranges"], f"{path}: ranges")
+        return cls(int(content["version"]), int(content["first_seed"]), int(content["pairs"]), ranges)
+
+
+class SyntheticTestSet:
+    """The frozen pairs, a sequence; each is rendered when it is asked for."""
+
+    def __init__(self, definition: str | Path, shared: Path, pack: Path) -> None:
+        """definition: config/synthetic_test.yaml; others as for SyntheticPairs, whose errors it raises."""
+        self.definition = TestSetDefinition.from_yaml(definition)
+        self._pairs = SyntheticPairs(self.definition.ranges, shared, pack, split="val")
+
+    def __len__(self) -> int:
+        return self.definition.pairs
+
+    def __getitem__(self, index: int) -> StereoSample:
+        if not 0 <= index < len(self):
+            raise IndexError(f"pair {index} of synthetic-test; expected 0 to {len(self) - 1}")
+        return self._pairs.sample(self.definition.first_seed + index)
+
+    def batches(self, size: int, pairs: int | None = None) -> Iterator[dict[str, np.ndarray]]:
+        """The first `pairs` (all, if None) in stacks of at most `size`: the arrays of StereoSample but masks, by name."""
+        names = ("crops", "projections", "joints", "keypoints", "visibility", "present", "boxes", "search")
+        total = len(self) if pairs is None else min(pairs, len(self))
+        for first in range(0, total, size):
+            samples = [self[i] for i in range(first, min(first + size, total))]
+            yield {name: np.stack([getattr(s, name) for s in samples]) for name in names}

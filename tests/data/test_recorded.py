@@ -1,0 +1,150 @@
+"""Recorded data sets: from the official layout to samples whose labels lie on what the pictures show."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import cv2
+import numpy as np
+import pytest
+
+from rsb_pose_ros.data.human36m import Human36M
+from rsb_pose_ros.data.mhad import Clip, Mhad
+from rsb_pose_ros.data.prepared import PreparedPairs, write_shards
+from rsb_pose_ros.data.recorded import DatasetError
+from rsb_pose_ros.data.sample import OUTSIDE, VISIBLE, StereoSample
+from rsb_pose_ros.skeleton import INDEX
+from rsb_pose_ros.stereo import triangulate
+from tests.data.conftest import ROOT
+from tests.data.dataset_trees import FRAMES, Tree, human36m_tree, mhad_tree
+
+
+@pytest.fixture(scope="module")
+def mhad(tmp_path_factory) -> Tree:
+    return mhad_tree(tmp_path_factory.mktemp("mhad"))
+
+
+@pytest.fixture(scope="module")
+def human36m(tmp_path_factory) -> Tree:
+    pytest.importorskip("cdflib")
+    return human36m_tree(tmp_path_factory.mktemp("h36m"))
+
+
+def shows_its_joints(sample: StereoSample) -> None:
+    """Labels agree with each other, and the crops are bright where they say that joints are."""
+    known = np.isfinite(sample.joints).all(-1)
+    assert np.abs(triangulate(sample.keypoints, sample.projections)[known] - sample.joints[known]).max() < 1e-3
+    assert ((sample.visibility == VISIBLE) <= known).all()
+    seen = (sample.visibility == VISIBLE).all(0)
+    assert seen.sum() >= 10
+    for view, points in zip(sample.crops, sample.keypoints[:, seen]):
+        columns, rows = points.round().astype(int).T
+        assert (view[rows, columns].min(-1) > 150).all()
+
+
+def test_mhad_clips_follow_the_paper_s_split(mhad):
+    data = Mhad(mhad.root)
+    assert [c.subject for c in data.clips("train")] == [1] and [c.subject for c in data.clips("test")] == [8]
+
+
+@pytest.mark.parametrize(("baseline", "metres"), [("s", 0.113), ("m", 0.226), ("l", 0.334)])
+def test_mhad_samples_show_their_joints(mhad, baseline, metres):
+    data = Mhad(mhad.root, baseline)
+    samples = list(data.samples(Clip(1, 1, 1), 256))
+    assert len(samples) == FRAMES
+    camera = mhad.cameras[1]
+    for sample, world in zip(samples, mhad.world):
+        assert sample.baseline == pytest.approx(metres, abs=1e-3)
+        shows_its_joints(sample)
+        # Rectification turns the left camera's axes and moves nothing: distances from its centre stay.
+        expected = np.linalg.norm(world @ camera.rotation.T + camera.translation, axis=-1)
+        known = np.isfinite(expected)
+        assert np.linalg.norm(sample.joints, axis=-1)[known] == pytest.approx(expected[known], abs=1e-4)
+    assert np.isnan(samples[0].joints[INDEX["nose"]]).all()
+    assert (samples[0].visibility[:, INDEX["nose"]] == OUTSIDE).all()
+
+
+def test_mhad_takes_keypoints_from_text_where_there_are_some(mhad):
+    given = mhad.root / "Mocap/Joints17"
+    given.mkdir()
+    truth = np.random.default_rng(0).uniform(0, 1500, (4, 17, 3))
+    np.savetxt(given / "joints_s08_a01_r01.txt", truth.reshape(4, -1))
+    assert Mhad(mhad.root).joints(Clip(8, 1, 1)) == pytest.approx(truth / 1000)
+
+
+def test_mhad_says_what_is_missing(mhad, tmp_path):
+    with pytest.raises(DatasetError, match=r"camcfg_l01\.yml: not found; expected the cameras"):
+        Mhad(tmp_path)
+    with pytest.raises(DatasetError, match="baseline 'x'; expected one of s, m, l"):
+        Mhad(mhad.root, "x")
+    with pytest.raises(DatasetError, match=r"img_l01_c01_s01_a01_r01_00099\.pgm: not found"):
+        Mhad(mhad.root).image(Clip(1, 1, 1), 1, 99)
+    with pytest.raises(DatasetError, match=r"corr_moc_img_s02_a01_r01\.txt: not found"):
+        Mhad(mhad.root).frames(Clip(2, 1, 1))
+    broken = tmp_path / "Calibration"
+    broken.mkdir()
+    (broken / "RwTw_l01.txt").write_text("Rw=1 0 0\n")
+    (broken / "camcfg_l01.yml").write_text("%YAML:1.0\n")
+    with pytest.raises(DatasetError, match="expected Rw= with 9 numbers"):
+        Mhad(tmp_path)
+
+
+def test_human36m_samples_show_their_joints(human36m):
+    data = Human36M(human36m.root)
+    (clip,) = data.clips("train")
+    samples = list(data.samples(clip, 256))
+    assert len(samples) == FRAMES
+    centres = [-c.rotation.T @ c.translation for c in human36m.cameras.values()]
+    for sample in samples:
+        shows_its_joints(sample)
+        assert sample.baseline == pytest.approx(np.linalg.norm(centres[0] - centres[1]), abs=1e-4)
+    bone = np.linalg.norm(np.diff(samples[0].joints[[0, 1]], axis=0))
+    assert bone == pytest.approx(np.linalg.norm(np.diff(human36m.world[0, [0, 1]], axis=0)), abs=1e-4)
+
+
+def test_misplaced_windows_keep_the_labels_right(human36m):
+    data = Human36M(human36m.root)
+    (clip,) = data.clips("train")
+    exact = next(data.samples(clip, 256))
+    moved = next(data.samples(clip, 256, windows=np.random.default_rng(1)))
+    assert np.abs(moved.keypoints - exact.keypoints).max() > 3
+    assert moved.joints == pytest.approx(exact.joints)
+    shows_its_joints(moved)
+
+
+def test_human36m_says_what_is_missing(human36m, tmp_path):
+    with pytest.raises(DatasetError, match=r"metadata\.xml: not found; expected the cameras"):
+        Human36M(tmp_path)
+    with pytest.raises(DatasetError, match="no poses of the test subjects"):
+        Human36M(human36m.root).clips("test")
+    (tmp_path / "metadata.xml").write_text("<metadata><w0>[1 2 3]</w0></metadata>")
+    with pytest.raises(DatasetError, match="w0 has 3 numbers; expected 300"):
+        Human36M(tmp_path)
+    with pytest.raises(DatasetError, match="camera 7; expected two of"):
+        Human36M(human36m.root, ("7", "54138969"))
+
+
+def test_shards_give_back_what_was_stored(mhad, tmp_path):
+    samples = list(Mhad(mhad.root).samples(Clip(1, 1, 1), 128))
+    assert write_shards(tmp_path / "shards", samples, shard=2) == FRAMES
+    stored = PreparedPairs(tmp_path / "shards")
+    assert len(stored) == FRAMES
+    for before, after in zip(samples, stored):
+        assert np.array_equal(before.joints, after.joints, equal_nan=True)
+        assert np.array_equal(before.visibility, after.visibility) and after.present
+        assert cv2.PSNR(before.crops[0], after.crops[0]) > 30
+    with pytest.raises(FileExistsError, match="holds shards already"):
+        write_shards(tmp_path / "shards", samples)
+    with pytest.raises(DatasetError, match="no shard"):
+        PreparedPairs(tmp_path)
+
+
+def test_the_tool_prepares_a_folder_and_explains_failures(mhad, tmp_path):
+    command = [sys.executable, str(ROOT / "tools/prepare_dataset.py"), "mhad"]
+    output = tmp_path / "out"
+    done = subprocess.run([*command, str(mhad.root), "--output", str(output)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert f"{FRAMES} pairs of 1 clips" in done.stdout
+    failed = subprocess.run([*command, str(tmp_path), "--output", str(output)], capture_output=True, text=True)
+    assert failed.returncode == 2 and "camcfg_l01.yml: not found; expected the cameras" in failed.stderr

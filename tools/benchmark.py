@@ -1,0 +1,46 @@
+#!/usr/bin/env python3
+"""Measure how fast a part of this project is, on this machine.
+
+examples:
+  tools/benchmark.py data                                   # synthetic training pairs per second
+  tools/benchmark.py data --processes 1 --pairs 100 --json out/benchmark_data.json
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "ros2_ws/src"))
+BENCHMARKS = {"data": ("rsb_pose_ros.data.synthetic.benchmark", "synthetic training pairs per second")}
+"""Name: (module with add_arguments(parser), run(arguments) → figures, text(figures) → table; what it measures)."""
+
+
+def main() -> int:
+    """0: measured; 2: something was missing."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(dest="benchmark", required=True)
+    for name, (module, summary) in BENCHMARKS.items():
+        command = commands.add_parser(name, help=summary)
+        importlib.import_module(module).add_arguments(command)
+        command.add_argument("--json", type=Path, help="write the figures there, too")
+    arguments = parser.parse_args()
+    module = importlib.import_module(BENCHMARKS[arguments.benchmark][0])
+    try:
+        figures = module.run(arguments)
+    except (OSError, ValueError) as error:
+        print(f"benchmark: {error}", file=sys.stderr)
+        return 2
+    print(module.text(figures))
+    if arguments.json:
+        arguments.json.parent.mkdir(parents=True, exist_ok=True)
+        arguments.json.write_text(json.dumps(figures, indent=2) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,86 @@
+#!/usr/bin/env python3
+"""Accuracy of a model on the frozen synthetic pairs (synthetic-test), by distance, baseline, occlusion and window.
+
+The pairs are rendered as they are needed (docs/synthetic-data.md): 200 of them take seconds, all 2 000 some minutes.
+
+examples:
+  tools/evaluate_synthetic.py models/rsb_pose_edge.onnx --pairs 200
+  tools/evaluate_synthetic.py models/rsb_pose_edge.onnx --json out/synthetic_test.json
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "ros2_ws/src"))
+
+
+def main() -> int:
+    """0: measured; 2: something was missing."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", type=Path, help="ONNX file with its card beside it")
+    parser.add_argument("--pairs", type=int, help="only the first so many (default: all of them)")
+    parser.add_argument("--json", type=Path, help="write the figures there")
+    parser.add_argument("--definition", type=Path, default=ROOT / "config/synthetic_test.yaml")
+    parser.add_argument("--bodies", type=Path, default=ROOT / "cache/bodies.npz", help="tools/synthesize.py bake")
+    parser.add_argument(
+        "--shared",
+        type=Path,
+        default=Path(os.environ.get("RSB_POSE_SHARED", ROOT.parent / "shared")),
+        help="mocap/, backgrounds/ (default $RSB_POSE_SHARED or ../shared)",
+    )
+    parser.add_argument("--providers", nargs="+", default=["auto"])
+    parser.add_argument("--threads", type=int, default=0, help="of ONNX Runtime; 0 leaves it to it")
+    arguments = parser.parse_args()
+    try:
+        result = measure(arguments)
+    except (OSError, ValueError) as error:
+        print(f"evaluate_synthetic: {error}", file=sys.stderr)
+        return 2
+    from rsb_pose_ros.evaluation.breakdown import text
+
+    print(text(result))
+    if arguments.json:
+        arguments.json.parent.mkdir(parents=True, exist_ok=True)
+        arguments.json.write_text(json.dumps(result, indent=2) + "\n")
+    return 0
+
+
+def measure(arguments: argparse.Namespace) -> dict[str, Any]:
+    import cv2
+
+    from rsb_pose_ros.data.synthetic.test_set import SyntheticTestSet
+    from rsb_pose_ros.evaluation.breakdown import breakdown, observe
+    from rsb_pose_ros.evaluation.onnx_windows import OnnxWindows
+
+    cv2.setNumThreads(1)
+    network = OnnxWindows(arguments.model, arguments.providers, arguments.threads)
+    test_set = SyntheticTestSet(arguments.definition, arguments.shared, arguments.bodies)
+    if network.size != test_set.definition.ranges.size:
+        raise ValueError(
+            f"{arguments.model}: takes crops of {network.size} px, the test set has {test_set.definition.ranges.size}"
+        )
+    version = test_set.definition.version
+    result = breakdown(observe(network, progress(test_set, arguments.pairs)))
+    return {"model": network.name, "synthetic_test_version": version, **result}
+
+
+def progress(test_set, pairs: int | None) -> Iterator[dict[str, Any]]:  # type: ignore[no-untyped-def]
+    from tqdm import tqdm
+
+    total = min(pairs or len(test_set), len(test_set))
+    with tqdm(total=total, desc="synthetic-test", unit="pair") as bar:
+        for batch in test_set.batches(8, total):
+            yield batch
+            bar.update(len(batch["crops"]))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
