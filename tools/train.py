@@ -13,6 +13,7 @@ EXAMPLES = """examples:
       --steps 4000 --size 128 --output runs/edge_128
   python tools/train.py sce --config config/models/rsb_pose_edge.yaml --start runs/edge_128/last.pt \\
       --steps 2000 --rate 5e-4 --output runs/edge_256
+  python tools/train.py look --config config/models/rsb_pose_edge.yaml --start runs/edge_256/last.pt --output runs/edge_look
   python tools/train.py ppt --config config/models/rsb_pose_edge.yaml --steps 6000 --output runs/ppt
   python tools/train.py finish --config config/models/rsb_pose_edge.yaml --start runs/edge_256/last.pt \
       --transformer runs/ppt/last.pt --output runs/edge            # calibrated covariance, measured figures
@@ -26,8 +27,9 @@ def main() -> int:
     stages = parser.add_subparsers(dest="stage", required=True)
     sce = stages.add_parser("sce", help="co-keypoints on synthetic stereo pairs")
     ppt = stages.add_parser("ppt", help="the pose transformer on 3D poses")
+    look = stages.add_parser("look", help="the second look alone, on top of trained co-keypoints; minutes")
     finish = stages.add_parser("finish", help="join both, fit the covariance's scale, measure on held-out pairs")
-    for stage in (sce, ppt, finish):
+    for stage in (sce, ppt, look, finish):
         stage.add_argument("--config", type=Path, required=True, help="network configuration, config/models/*.yaml")
         stage.add_argument("--output", type=Path, required=True, help="folder for checkpoints and log")
         stage.add_argument("--threads", type=int, default=os.cpu_count())
@@ -42,7 +44,7 @@ def main() -> int:
         stage.add_argument("--steps", type=int, required=True)
         stage.add_argument("--batch", type=int)
         stage.add_argument("--rate", type=float, help="learning rate")
-    for stage in (sce, finish):
+    for stage in (sce, look, finish):
         stage.add_argument("--data", type=Path, default=Path("config/synthetic.yaml"), help="ranges of the pairs")
         stage.add_argument("--bodies", type=Path, default=Path("cache/bodies.npz"), help="tools/synthesize.py bake")
         stage.add_argument("--workers", type=int, default=1, help="rendering processes")
@@ -51,6 +53,9 @@ def main() -> int:
     sce.add_argument("--backbone-rate", type=float, default=0.0, help="0 keeps the backbone as it is")
     sce.add_argument("--blazepose", type=Path, help="start of the edge backbone (tools/import_blazepose.py)")
     sce.add_argument("--seed", type=int, default=0, help="of the first pair; give each run another")
+    look.add_argument("--seed", type=int, default=1_000_000, help="of the first pair")
+    look.add_argument("--pairs", type=int, default=3000, help="rendered once, visited again and again; 1.5 MB each")
+    look.add_argument("--steps", type=int, default=1200)
     finish.add_argument("--transformer", type=Path, required=True, help="pose transformer weights")
     finish.add_argument("--pairs", type=int, default=600, help="half of them fit, half measure")
     arguments = parser.parse_args()
@@ -61,7 +66,7 @@ def main() -> int:
     torch.set_flush_denormal(True)
     torch.set_num_threads(arguments.threads)
     try:
-        return {"sce": train_co_keypoints, "ppt": train_pose_prior, "finish": finish_model}[arguments.stage](arguments)
+        return STAGES[arguments.stage](arguments)
     except (OSError, ValueError) as error:
         print(f"train: {error}", file=sys.stderr)
         return 2
@@ -110,6 +115,33 @@ def train_pose_prior(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def train_look(arguments: argparse.Namespace) -> int:
+    from dataclasses import asdict
+
+    from rsb_pose_ros.data.synthetic.dataset import SyntheticPairsDataset
+    from rsb_pose_ros.model import ModelConfig, RSBPose
+    from rsb_pose_ros.training import checkpoint
+    from rsb_pose_ros.training.co_keypoints import load_weights
+    from rsb_pose_ros.training.second_look import Plan, first_look, train_second_look
+
+    if arguments.start is None:
+        raise ValueError("no --start given; expected the co-keypoint weights")
+    weights = checkpoint.load(arguments.start)
+    model = RSBPose(ModelConfig.from_yaml(arguments.config))
+    load_weights(model, weights["average"])
+    plan = Plan(pairs=arguments.pairs, steps=arguments.steps)
+    dataset = SyntheticPairsDataset(arguments.data, arguments.shared, arguments.bodies, seed=arguments.seed)
+    train_second_look(model, first_look(model, dataset, plan.pairs, arguments.workers), plan)
+    checkpoint.save(
+        arguments.output / "last.pt",
+        average=model.state_dict(),
+        pairs=weights.get("pairs", 0) + plan.pairs,
+        config=model.config.to_dict(),
+        plan=asdict(plan),
+    )
+    return 0
+
+
 def finish_model(arguments: argparse.Namespace) -> int:
     import json
 
@@ -118,13 +150,14 @@ def finish_model(arguments: argparse.Namespace) -> int:
     from rsb_pose_ros.data.synthetic.dataset import SyntheticPairsDataset
     from rsb_pose_ros.model import ModelConfig, RSBPose
     from rsb_pose_ros.training import checkpoint
+    from rsb_pose_ros.training.co_keypoints import load_weights
     from rsb_pose_ros.training.validation import FIRST_SEED, fit_variance_scale, observe, summary
 
     if arguments.start is None:
         raise ValueError("no --start given; expected the co-keypoint weights")
     weights = checkpoint.load(arguments.start)
     model = RSBPose(ModelConfig.from_yaml(arguments.config))
-    model.load_state_dict(weights["average"])
+    load_weights(model, weights["average"])
     model.transformer.load_state_dict(checkpoint.load(arguments.transformer)["average"])
     half = arguments.pairs // 2
     data = (arguments.data, arguments.shared, arguments.bodies, "val")
@@ -144,6 +177,8 @@ def finish_model(arguments: argparse.Namespace) -> int:
         print(f"{name:26} {value:10.3f}")
     return 0
 
+
+STAGES = {"sce": train_co_keypoints, "ppt": train_pose_prior, "look": train_look, "finish": finish_model}
 
 if __name__ == "__main__":
     sys.exit(main())

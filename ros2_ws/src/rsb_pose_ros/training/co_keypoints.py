@@ -71,6 +71,26 @@ def start_from_blazepose(model: RSBPose, path: Path) -> dict:
     return content["origin"]
 
 
+TRAINED_ELSEWHERE = ("transformer.", "second_look.")
+"""Parts that a checkpoint of this stage may lack or hold in another shape: other stages train them."""
+
+
+def load_weights(model: RSBPose, weights: dict[str, Tensor]) -> None:
+    """Load a checkpoint's weights; the parts that other stages train stay fresh where it has none that fit.
+
+    Raises ValueError naming a weight that is missing, unknown or of another shape.
+    """
+    own = model.state_dict()
+    fitting = {k: v for k, v in weights.items() if k in own and own[k].shape == v.shape}
+    wrong = sorted(k for k in own.keys() ^ fitting.keys() | (weights.keys() - fitting.keys()))
+    wrong = [k for k in wrong if not k.startswith(TRAINED_ELSEWHERE)]
+    if wrong:
+        raise ValueError(
+            f"the checkpoint does not fit {model.config.name}: {', '.join(wrong[:5])} ({len(wrong)} weights)"
+        )
+    model.load_state_dict(own | fitting)
+
+
 def resize_batch(batch: dict[str, Tensor], size: int) -> dict[str, Tensor]:
     """The batch with crops averaged down to `size` pixels, cameras and keypoints with them."""
     crops = batch["crops"]
@@ -118,7 +138,7 @@ class CoKeypointTrainer:
     def start_from(self, path: Path) -> None:
         """Take the averaged weights of an earlier run (other plan, same network) as the start of this one."""
         content = checkpoint.load(path)
-        self.model.load_state_dict(content["average"])
+        load_weights(self.model, content["average"])
         self.average = WeightAverage(self.model)
         self.pairs_before = content.get("pairs", 0)
 
