@@ -44,7 +44,7 @@ class PoseRefiner:
         if poses.ndim not in (2, 3) or poses.shape[-2:] != (JOINT_COUNT, 3):
             raise ValueError(f"joints have shape {poses.shape}; expected (17, 3) or (N, 17, 3), metres")
         batch = poses.reshape(-1, JOINT_COUNT, 3)
-        known: np.ndarray = np.isfinite(batch).all(-1)
+        known = np.asarray(np.isfinite(batch).all(-1))
         usable = known.sum(-1) >= self._least
         if not usable.all():
             warnings.warn(
