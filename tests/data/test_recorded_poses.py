@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from rsb_pose_ros.data.recorded_poses import GUARD, RecordedPoses
-from rsb_pose_ros.evaluation.refinement import before_and_after, oracles
+from rsb_pose_ros.evaluation.refinement import before_and_after, on_clean_poses, oracles
+from rsb_pose_ros.skeleton import JOINT_NAMES
 
 
 @pytest.fixture
@@ -52,3 +53,16 @@ def test_oracles_remove_what_they_know(path):
     assert 1000 * offset.mean() == pytest.approx(5 * np.sqrt(8 / np.pi), rel=0.05)
     regression = next(value for name, value in best.items() if "regression" in name)
     assert 1000 * np.linalg.norm(regression - poses.truth, axis=-1).mean() < 15
+
+
+def test_clean_poses_are_measured_where_they_are_masked():
+    poses = np.random.default_rng(0).normal(size=(300, 17, 3)) * 0.3
+
+    def refine(joints):
+        return np.where(np.isnan(joints), 0.0, joints + np.float32([0.003, 0, 0]))
+
+    figures = on_clean_poses(poses, refine)
+    assert figures["moved_mm"] == pytest.approx(3, abs=1e-2)
+    # Three metres and the joint's own offset away.
+    assert figures["masked_median_mm"] == pytest.approx(3000, rel=0.1)
+    assert set(figures["masked_per_joint_mm"]) == set(JOINT_NAMES)
