@@ -60,11 +60,16 @@ def export(arguments: argparse.Namespace):  # type: ignore[no-untyped-def]
     model = RSBPose(ModelConfig.from_yaml(arguments.config))
     if arguments.checkpoint:
         weights = checkpoint.load(arguments.checkpoint)
-        model.load_state_dict(weights["average"])
+        parts = weights["average"]
+        if prior is not None:
+            # The co-keypoint run carries an untrained transformer, perhaps of another size.
+            parts = {name: value for name, value in parts.items() if not name.startswith("transformer.")}
+            parts |= {f"transformer.{name}": value for name, value in prior["average"].items()}
+        model.load_state_dict(parts)
         note(record, weights)
     elif not arguments.untrained:
         raise ValueError("no --checkpoint given; expected trained weights, or --untrained")
-    if prior is not None:
+    elif prior is not None:
         model.transformer.load_state_dict(prior["average"])
     return export_stereo_pose(model, arguments.output, record)
 

@@ -15,8 +15,10 @@ EXAMPLES = """examples:
       --steps 2000 --rate 5e-4 --output runs/edge_256
   python tools/train.py look --config config/models/rsb_pose_edge.yaml --start runs/edge_256/last.pt --output runs/edge_look
   python tools/train.py ppt --config config/models/rsb_pose_edge.yaml --steps 6000 --output runs/ppt
-  python tools/train.py finish --config config/models/rsb_pose_edge.yaml --start runs/edge_256/last.pt \
-      --transformer runs/ppt/last.pt --output runs/edge            # calibrated covariance, measured figures
+  python tools/train.py ppt --config config/models/rsb_pose_edge.yaml --start runs/ppt/best.pt --steps 1500 --rate 3e-4 \\
+      --pretraining 0 --recorded ../shared/mhad_refine/subject_a.npz --output runs/ppt_mhad   # fine-tuned to one rig
+  python tools/train.py finish --config config/models/rsb_pose_edge.yaml --start runs/edge_look/last.pt \
+      --transformer runs/ppt/best.pt --output runs/edge            # calibrated covariance, measured figures
 """
 
 
@@ -30,6 +32,7 @@ def main() -> int:
     look = stages.add_parser("look", help="the second look alone, on top of trained co-keypoints; minutes")
     finish = stages.add_parser("finish", help="join both, fit the covariance's scale, measure on held-out pairs")
     for stage in (sce, ppt, look, finish):
+        stage.add_argument("--start", type=Path, help="checkpoint of an earlier run whose weights to start from")
         stage.add_argument("--config", type=Path, required=True, help="network configuration, config/models/*.yaml")
         stage.add_argument("--output", type=Path, required=True, help="folder for checkpoints and log")
         stage.add_argument("--threads", type=int, default=os.cpu_count())
@@ -44,11 +47,13 @@ def main() -> int:
         stage.add_argument("--steps", type=int, required=True)
         stage.add_argument("--batch", type=int)
         stage.add_argument("--rate", type=float, help="learning rate")
+    ppt.add_argument("--pretraining", type=float, help="share of the steps that only complete masked poses")
+    ppt.add_argument("--recorded", type=Path, help=".npz of recorded poses: learn from the training half of its frames")
+    ppt.add_argument("--bodies", type=Path, default=Path("cache/bodies.npz"), help="tools/synthesize.py bake")
     for stage in (sce, look, finish):
         stage.add_argument("--data", type=Path, default=Path("config/synthetic.yaml"), help="ranges of the pairs")
         stage.add_argument("--bodies", type=Path, default=Path("cache/bodies.npz"), help="tools/synthesize.py bake")
         stage.add_argument("--workers", type=int, default=1, help="rendering processes")
-        stage.add_argument("--start", type=Path, help="checkpoint of an earlier run whose weights to start from")
     sce.add_argument("--size", type=int, default=256, help="crop side in pixels; smaller ones train faster")
     sce.add_argument("--backbone-rate", type=float, default=0.0, help="0 keeps the backbone as it is")
     sce.add_argument("--blazepose", type=Path, help="start of the edge backbone (tools/import_blazepose.py)")
@@ -104,14 +109,23 @@ def train_pose_prior(arguments: argparse.Namespace) -> int:
     from rsb_pose_ros.data.synthetic.poses import load_poses
     from rsb_pose_ros.model import ModelConfig
     from rsb_pose_ros.training.pose_prior import Plan, PosePriorTrainer
+    from rsb_pose_ros.training.recorded_errors import RecordedErrors
 
+    torch.manual_seed(0)
+    plan = Plan(**overrides(arguments, "steps", "batch", "rate", "pretraining"))
     config = ModelConfig.from_yaml(arguments.config).transformer
-    trainer = PosePriorTrainer(
-        config, Plan(**overrides(arguments, "steps", "batch", "rate")), arguments.output, arguments.device
-    )
+    trainer = PosePriorTrainer(config, plan, arguments.output, arguments.device)
+    recorded = RecordedErrors.load(arguments.recorded) if arguments.recorded else None
     if trainer.resume():
         print(f"going on from step {trainer.step} of {arguments.output}")
-    trainer.run(torch.from_numpy(load_poses(arguments.shared / "mocap" / "train.npz")))
+        torch.manual_seed(trainer.step)
+    elif arguments.start:
+        trainer.start_from(arguments.start)
+    mocap = arguments.shared / "mocap"
+    poses, held_out = (
+        torch.from_numpy(load_poses(mocap / name, arguments.bodies)) for name in ("train.npz", "val.npz")
+    )
+    trainer.run(poses, held_out, recorded)
     return 0
 
 

@@ -10,14 +10,10 @@ import torch
 from torch.utils.data import IterableDataset
 
 from rsb_pose_ros.model import ModelConfig
-from rsb_pose_ros.model.config import TransformerConfig
-from rsb_pose_ros.skeleton import MIRROR, ROOT
 from rsb_pose_ros.training import checkpoint
 from rsb_pose_ros.training.co_keypoints import CoKeypointTrainer, Plan, resize_batch
 from rsb_pose_ros.training.ema import WeightAverage
 from rsb_pose_ros.training.export import example_pair
-from rsb_pose_ros.training.pose_prior import Plan as PosePlan
-from rsb_pose_ros.training.pose_prior import PosePriorTrainer, augment, random_mask, rotation, stereo_noise
 from rsb_pose_ros.training.schedule import cosine
 
 CONFIG = Path(__file__).resolve().parents[2] / "config" / "models" / "rsb_pose_edge.yaml"
@@ -89,56 +85,6 @@ def project(joints: torch.Tensor, projections: torch.Tensor) -> torch.Tensor:
     homogeneous = torch.cat([joints, torch.ones_like(joints[..., :1])], -1)
     image = torch.einsum("bvij,bnj->bvni", projections, homogeneous)
     return image[..., :2] / image[..., 2:]
-
-
-def poses(count: int = 256) -> torch.Tensor:
-    generator = torch.Generator().manual_seed(0)
-    base = torch.randn(17, 3, generator=generator) * 0.4
-    return base + torch.randn(count, 17, 3, generator=generator) * 0.02
-
-
-def test_pose_prior_learns_and_resumes(tmp_path: Path) -> None:
-    torch.manual_seed(0)
-    config, plan = TransformerConfig(depth=2, width=32, heads=4), PosePlan(steps=4, batch=32, warmup=2, save_every=2)
-    first = PosePriorTrainer(config, plan, tmp_path)
-    first.run(poses())
-    resumed = PosePriorTrainer(config, replace(plan, steps=120, rate=3e-3), tmp_path)
-    assert resumed.resume() and resumed.step == 4
-    batch = poses(64) - poses(64)[:, ROOT : ROOT + 1]
-    errors = [resumed.train_step(batch)["masked_mm"] for _ in range(200)]
-    # Four at a time: the share of masked joints goes round in fours.
-    assert np.mean(errors[-4:]) < 0.6 * np.mean(errors[:4])
-
-
-def test_augmented_poses_stay_bodies() -> None:
-    torch.manual_seed(0)
-    batch = poses(512)
-    batch = batch - batch[:, ROOT : ROOT + 1]
-    augmented = augment(batch)
-    assert augmented[:, ROOT].abs().max() == 0
-    ratio = augmented.norm(dim=-1).mean() / batch.norm(dim=-1).mean()
-    assert 0.9 < ratio < 1.1
-    assert [MIRROR[MIRROR[j]] for j in range(17)] == list(range(17))
-
-
-def test_rotations_are_rotations() -> None:
-    for axis in range(3):
-        matrices = rotation(torch.randn(5), axis)
-        torch.testing.assert_close(matrices @ matrices.transpose(1, 2), torch.eye(3).repeat(5, 1, 1))
-        torch.testing.assert_close(torch.linalg.det(matrices), torch.ones(5))
-
-
-def test_noise_is_larger_in_depth_and_keeps_the_root_at_the_origin() -> None:
-    torch.manual_seed(0)
-    clean = torch.zeros(4000, 17, 3)
-    noisy, root = stereo_noise(clean)
-    assert noisy[:, ROOT].abs().max() == 0
-    spread = (noisy + root).std((0, 1))
-    assert spread[2] > 1.5 * spread[0]
-
-
-def test_every_mask_hides_something() -> None:
-    assert random_mask(500, 0.1, torch.device("cpu")).any(1).all()
 
 
 def test_average_follows_and_keeps_buffers() -> None:

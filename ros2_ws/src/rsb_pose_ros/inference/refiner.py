@@ -13,6 +13,12 @@ from rsb_pose_ros.inference.providers import Provider
 from rsb_pose_ros.inference.session import ModelSession
 from rsb_pose_ros.skeleton import JOINT_COUNT
 
+UNKNOWN_METRES = 1000.0
+"""What the graph takes for a joint that nobody knows: every coordinate at this distance (NaN has no place in a graph)."""
+
+LEAST_KNOWN = 4
+"""Joints that must be known: fewer span no space to find the others in."""
+
 
 class PoseRefiner:
     """Refines 3D poses that any estimator made. Raises ModelError: see ModelSession."""
@@ -24,25 +30,31 @@ class PoseRefiner:
         self._session = ModelSession(model, POSE_REFINEMENT, providers=providers, threads=threads)
         self.card = self._session.card
         self.providers = self._session.providers
+        # Graphs of before 0.2 know no masked joints; their cards do not say so.
+        self._least = LEAST_KNOWN if self.card.configuration.get("completes") else JOINT_COUNT
 
     def refine(self, joints: np.ndarray) -> np.ndarray:
         """Refined joints, same shape, float32, metres, same frame.
 
-        joints: (17, 3) or (N, 17, 3) metres, skeleton order, y down as in an optical frame; any root. The transformer
-        needs all joints of a pose: poses with NaN are returned as they are, and a warning counts them.
+        joints: (17, 3) or (N, 17, 3) metres, skeleton order, y down as in an optical frame; any root. A joint with NaN is
+        unknown and found from the others: mask a joint by setting it to NaN (a poor estimate is better than none). Poses
+        with fewer than LEAST_KNOWN known joints are returned as they are, and a warning counts them.
         """
         poses = np.asarray(joints, np.float32)
         if poses.ndim not in (2, 3) or poses.shape[-2:] != (JOINT_COUNT, 3):
             raise ValueError(f"joints have shape {poses.shape}; expected (17, 3) or (N, 17, 3), metres")
         batch = poses.reshape(-1, JOINT_COUNT, 3)
-        complete = np.isfinite(batch).all((1, 2))
-        if not complete.all():
+        known = np.asarray(np.isfinite(batch).all(-1))
+        usable = known.sum(-1) >= self._least
+        if not usable.all():
             warnings.warn(
-                f"{int((~complete).sum())} of {len(batch)} poses lack joints (NaN) and were returned unrefined",
+                f"{int((~usable).sum())} of {len(batch)} poses lack joints (NaN) and were returned unrefined; "
+                f"this model needs {self._least} of {JOINT_COUNT}",
                 RuntimeWarning,
                 stacklevel=2,
             )
         refined = batch.copy()
-        if complete.any():
-            refined[complete] = self._session.run(joints=np.ascontiguousarray(batch[complete]))["refined"]
+        if usable.any():
+            fed = np.where(known[..., None], batch, np.float32(UNKNOWN_METRES))[usable]
+            refined[usable] = self._session.run(joints=np.ascontiguousarray(fed))["refined"]
         return refined.reshape(poses.shape)

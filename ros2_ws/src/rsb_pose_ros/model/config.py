@@ -26,6 +26,8 @@ class TransformerConfig:
     drop_path: float = 0.1
     refine: str = "body"
     """'all' joints, or 'body': end-effectors stay as triangulated, as the authors do."""
+    relative: bool = True
+    """Joints are fed relative to the pelvis; False: as they stand before the camera (an ablation)."""
 
 
 @dataclass(frozen=True)

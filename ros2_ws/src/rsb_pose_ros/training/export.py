@@ -20,6 +20,7 @@ from rsb_pose_ros.inference.card import (
     sha256_of,
     write_card,
 )
+from rsb_pose_ros.inference.refiner import UNKNOWN_METRES
 from rsb_pose_ros.model import PoseTransformer, RSBPose
 from rsb_pose_ros.model.softargmax import STRIDE, views_of
 from rsb_pose_ros.skeleton import JOINT_COUNT
@@ -48,6 +49,18 @@ class StereoPoseGraph(nn.Module):
         keypoints = views_of(estimate.uvd)
         confidence = estimate.confidence_logits.sigmoid()
         return estimate.joints, estimate.joints_initial, keypoints, confidence, estimate.covariance
+
+
+class PoseRefinementGraph(nn.Module):
+    """The transformer alone; joints at UNKNOWN_METRES are masked."""
+
+    def __init__(self, transformer: PoseTransformer) -> None:
+        super().__init__()
+        self.transformer = transformer
+
+    def forward(self, joints: Tensor) -> Tensor:
+        masked = joints.abs().amax(-1) > UNKNOWN_METRES / 2
+        return self.transformer.refine(joints, masked)
 
 
 def example_pair(size: int, seed: int = 0) -> tuple[Tensor, Tensor]:
@@ -89,13 +102,19 @@ def export_pose_prior(
     """Write the pose transformer's graph (dynamic batch: it serves recorded poses too) and card."""
     contract = expected_contract(POSE_REFINEMENT, 0)
     joints = torch.randn(2, JOINT_COUNT, 3) * 0.3 + torch.tensor([0, 0, 3.0])
-    _export(model.eval(), (joints,), path, contract, dynamic={"joints": {0: "batch"}, "refined": {0: "batch"}})
+    _export(
+        PoseRefinementGraph(model).eval(),
+        (joints,),
+        path,
+        contract,
+        dynamic={"joints": {0: "batch"}, "refined": {0: "batch"}},
+    )
     card = ModelCard(
         name=path.stem,
         task=POSE_REFINEMENT,
         sha256=sha256_of(path),
         contract=contract,
-        configuration=configuration,
+        configuration={**configuration, "completes": True},
         **record,
     )
     write_card(card, path)

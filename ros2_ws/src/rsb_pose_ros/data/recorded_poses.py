@@ -1,0 +1,65 @@
+"""Recorded poses: what a real estimator triangulated, the truth, and how to split them without deceiving oneself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from rsb_pose_ros.skeleton import JOINT_COUNT
+
+BLOCK = 100
+"""Frames that stay together in a split: neighbours in time are nearly the same picture."""
+GUARD = 10
+"""Frames at both ends of a training block that nobody trains on, so that no test frame has a training neighbour."""
+
+PARTS = ("all", "training", "held-out")
+
+
+@dataclass(frozen=True)
+class RecordedPoses:
+    """triangulated, truth: (N, 17, 3) float32 metres, left camera optical frame; group: (N,) camera pair that saw a pose.
+
+    Groups show the same frames in the same order: frame (N,) counts them from 0 within each group.
+    """
+
+    triangulated: np.ndarray
+    truth: np.ndarray
+    group: np.ndarray
+    frame: np.ndarray
+
+    @classmethod
+    def load(cls, path: str | Path) -> RecordedPoses:
+        """Read an .npz with triangulated, ground_truth and group. Raises FileNotFoundError or ValueError naming it."""
+        if not Path(path).exists():
+            raise FileNotFoundError(
+                f"recorded poses {path}: not found; expected an .npz of triangulated and true poses"
+            )
+        with np.load(path) as f:
+            missing = sorted({"triangulated", "ground_truth", "group"} - set(f))
+            if missing:
+                raise ValueError(f"recorded poses {path}: lacks {', '.join(missing)}; found {', '.join(sorted(f))}")
+            triangulated, truth, group = f["triangulated"], f["ground_truth"], f["group"]
+        expected = (len(group), JOINT_COUNT, 3)
+        if triangulated.shape != expected or truth.shape != expected:
+            raise ValueError(f"recorded poses {path}: shapes {triangulated.shape}, {truth.shape}; expected {expected}")
+        frame = np.zeros(len(group), int)
+        for one in np.unique(group):
+            frame[group == one] = np.arange((group == one).sum())
+        return cls(triangulated.astype(np.float32), truth.astype(np.float32), group, frame)
+
+    def __len__(self) -> int:
+        return len(self.group)
+
+    def part(self, name: str) -> RecordedPoses:
+        """'all'; 'training': every other block of frames, its ends cut off; 'held-out': the blocks between, whole."""
+        inside = (self.frame % BLOCK >= GUARD) & (self.frame % BLOCK < BLOCK - GUARD)
+        even = self.frame // BLOCK % 2 == 0
+        chosen = {"all": np.ones(len(self), bool), "training": even & inside, "held-out": ~even}
+        if name not in chosen:
+            raise ValueError(f"part {name!r} is unknown; expected one of {', '.join(PARTS)}")
+        return self[chosen[name]]
+
+    def __getitem__(self, rows: np.ndarray) -> RecordedPoses:
+        return RecordedPoses(self.triangulated[rows], self.truth[rows], self.group[rows], self.frame[rows])

@@ -1,0 +1,48 @@
+"""Errors that a real estimator made on real people, put onto varied poses, for fine-tuning to a rig."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from rsb_pose_ros.data.recorded_poses import RecordedPoses
+from rsb_pose_ros.skeleton import MIRROR, ROOT
+from rsb_pose_ros.training.pose_augmentation import small_rotation, vary_bones
+from rsb_pose_ros.training.stereo_noise import NoisyPoses
+
+
+class RecordedErrors:
+    """Draws from pairs of triangulated and true poses of one recording."""
+
+    @classmethod
+    def load(cls, path: str | Path) -> RecordedErrors:
+        """The training half of a recording; raises as RecordedPoses.load does."""
+        return cls(RecordedPoses.load(path).part("training"))
+
+    def __init__(self, poses: RecordedPoses) -> None:
+        self.truth = torch.from_numpy(poses.truth)
+        self.error = torch.from_numpy(poses.triangulated) - self.truth
+
+    def sample(self, count: int, device: torch.device) -> NoisyPoses:
+        """Recorded errors on poses of bodies with other proportions, half of them mirrored, turned a little.
+
+        The estimator is told nothing of its uncertainty here: sigma is the recording's mean error.
+        """
+        chosen = torch.randint(len(self.truth), (count,))
+        truth, error = self.truth[chosen].to(device), self.error[chosen].to(device)
+        flip = torch.rand(count, 1, 1, device=device) < 0.5
+        sign = truth.new_tensor([-1.0, 1.0, 1.0])
+        truth = torch.where(flip, truth[:, list(MIRROR)] * sign, truth)
+        error = torch.where(flip, error[:, list(MIRROR)] * sign, error)
+        place = truth[:, ROOT : ROOT + 1]
+        turns = small_rotation(torch.randn(count, 3, device=device) * truth.new_tensor([0.08, 0.25, 0.05]))
+        body = turned(vary_bones(truth - place), turns)
+        truth = body + place
+        sigma = error.abs().mean((0, 1)).expand_as(truth)
+        return NoisyPoses(truth, truth + turned(error, turns), sigma)
+
+
+def turned(vectors: Tensor, turns: Tensor) -> Tensor:
+    return torch.einsum("bij,bnj->bni", turns, vectors)
