@@ -23,7 +23,12 @@ NAMES = ["rsb_pose_edge", "rsb_pose_r50", "rsb_pose_r152"]
 def network(name: str) -> RSBPose:
     torch.manual_seed(0)
     model = RSBPose(ModelConfig.from_yaml(CONFIGS / f"{name}.yaml"))
-    torch.nn.init.normal_(model.transformer.head.weight, std=0.05)  # it starts at zero
+    fresh = [model.transformer.head]  # these start at zero, and no gradient passes
+    if model.second_look is not None:
+        look = model.second_look
+        fresh += [look.attention, look.profile, look.offsets, look.log_variance]
+    for layer in fresh:
+        torch.nn.init.normal_(layer.weight, std=0.05)
     # Batch norms with other statistics than 0 and 1, so that folding them is tested too.
     for module in model.modules():
         if isinstance(module, torch.nn.modules.batchnorm._BatchNorm):
@@ -52,12 +57,14 @@ def test_gradients_reach_every_parameter() -> None:
         used = [(n, p) for n, p in model.named_parameters() if "embed_uncertainty" not in n]
         silent = [n for n, p in used if p.grad is None or not torch.isfinite(p.grad).all()]
         assert not silent, f"{name}: {silent}"
-        flat = [n for n, p in model.named_parameters() if not p.grad.abs().sum() > 0]
+        flat = [n for n, p in used if not p.grad.abs().sum() > 0]
         # Keys' biases cancel in the softmax, and a bias before it too: their gradient is zero by construction.
         flat = [
             n
             for n in flat
-            if not n.endswith(("qkv.bias", "heatmaps.bias", "heatmaps.head.bias", "regressor.head.bias"))
+            if not n.endswith(
+                ("qkv.bias", "heatmaps.bias", "heatmaps.head.bias", "regressor.head.bias", "attention.bias")
+            )
         ]
         assert not flat, f"{name}: {flat}"
 

@@ -78,9 +78,8 @@ class SecondLook(nn.Module):
     def forward(self, fine: Tensor, context: Tensor, uvd: Tensor, projections: Tensor) -> tuple[Tensor, Tensor]:
         """fine: (2B, F, S/2, S/2) both views' features; context: (B, K, S/4, S/4) of the left view; uvd: (B, 17, 3) crop
         pixels. Returns the corrected uvd and its variance (B, 17, 3), crop pixels²."""
-        uvd = uvd.detach()
         left, right = high_pass(fine).unflatten(0, (-1, 2)).unbind(1)
-        u, v, d = uvd.unbind(-1)
+        u, v, d = uvd.detach().unbind(-1)  # where to look is no matter of gradients
         left_patches = unit_length(self.matching(look_up(left, torch.stack([u, v], -1), self.left_grid)))
         right_strips = unit_length(self.matching(look_up(right, torch.stack([u - d, v], -1), self.right_grid)))
         similarity = self.compare(left_patches, right_strips)
