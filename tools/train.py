@@ -44,7 +44,7 @@ def main() -> int:
             help="folder of mocap/ and backgrounds/",
         )
     for stage in (sce, ppt):
-        stage.add_argument("--steps", type=int, required=True)
+        stage.add_argument("--steps", type=int, required=stage is ppt, help="of the optimiser")
         stage.add_argument("--batch", type=int)
         stage.add_argument("--rate", type=float, help="learning rate")
     ppt.add_argument("--pretraining", type=float, help="share of the steps that only complete masked poses")
@@ -54,6 +54,7 @@ def main() -> int:
         stage.add_argument("--data", type=Path, default=Path("config/synthetic.yaml"), help="ranges of the pairs")
         stage.add_argument("--bodies", type=Path, default=Path("cache/bodies.npz"), help="tools/synthesize.py bake")
         stage.add_argument("--workers", type=int, default=1, help="rendering processes")
+    sce.add_argument("--minutes", type=float, help="train so long instead of so many steps; the rate decays by the clock")
     sce.add_argument("--size", type=int, default=256, help="crop side in pixels; smaller ones train faster")
     sce.add_argument("--backbone-rate", type=float, default=0.0, help="0 keeps the backbone as it is")
     sce.add_argument("--blazepose", type=Path, help="start of the edge backbone (tools/import_blazepose.py)")
@@ -88,7 +89,10 @@ def train_co_keypoints(arguments: argparse.Namespace) -> int:
     from rsb_pose_ros.model import ModelConfig
     from rsb_pose_ros.training.co_keypoints import CoKeypointTrainer, Plan, start_from_blazepose
 
-    plan = Plan(**overrides(arguments, "steps", "batch", "rate", "size", "backbone_rate", "workers"))
+    if arguments.steps is None and arguments.minutes is None:
+        raise ValueError("neither --steps nor --minutes given; expected how long to train")
+    arguments.steps = arguments.steps or sys.maxsize
+    plan = Plan(**overrides(arguments, "steps", "minutes", "batch", "rate", "size", "backbone_rate", "workers"))
     trainer = CoKeypointTrainer(ModelConfig.from_yaml(arguments.config), plan, arguments.output, arguments.device)
     if trainer.resume():
         print(f"going on from step {trainer.step} of {arguments.output}")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -16,7 +18,7 @@ from rsb_pose_ros.model import ModelConfig, RSBPose
 from rsb_pose_ros.training import checkpoint
 from rsb_pose_ros.training.ema import WeightAverage
 from rsb_pose_ros.training.losses import LossWeights, Targets, co_keypoint_loss
-from rsb_pose_ros.training.schedule import cosine
+from rsb_pose_ros.training.schedule import cosine_decay, warmed_up
 
 # MediaPipe's landmarks whose mean starts each of our joint heatmaps.
 LANDMARKS_OF_JOINTS: dict[str, tuple[int, ...]] = {
@@ -45,9 +47,10 @@ HEATMAP_RATE_SHARE = 0.1
 
 @dataclass(frozen=True)
 class Plan:
-    """One run of this stage. Rates are per optimiser step; size is the crop side in pixels."""
+    """One run of this stage: so many steps or, where `minutes` is given, at most so long. size: crop side, pixels."""
 
     steps: int
+    minutes: float = math.inf
     batch: int = 16
     size: int = 256
     rate: float = 1e-3
@@ -134,6 +137,12 @@ class CoKeypointTrainer:
         self.average = WeightAverage(self.model)
         self.step = 0
         self.pairs_before = 0
+        self.trained_s = 0.0
+
+    @property
+    def progress(self) -> float:
+        """Share of the plan that is done, 0…1, by steps or by time, whichever is farther."""
+        return min(1.0, max(self.step / self.plan.steps, self.trained_s / (60 * self.plan.minutes)))
 
     def start_from(self, path: Path) -> None:
         """Take the averaged weights of an earlier run (other plan, same network) as the start of this one."""
@@ -153,6 +162,7 @@ class CoKeypointTrainer:
         self.average.steps = content["step"]
         self.optimiser.load_state_dict(content["optimiser"])
         self.step, self.pairs_before = content["step"], content["pairs_before"]
+        self.trained_s = content.get("trained_s", 0.0)
         return True
 
     def save(self) -> None:
@@ -164,30 +174,34 @@ class CoKeypointTrainer:
             step=self.step,
             pairs_before=self.pairs_before,
             pairs=self.pairs_before + self.step * self.plan.batch,
+            trained_s=self.trained_s,
             config=self.config.to_dict(),
             plan=asdict(self.plan),
         )
 
     def run(self, dataset: IterableDataset) -> None:
-        """Train until the plan's last step; a line of JSON per ten steps goes to log.jsonl."""
+        """Train until the plan is done; a line of JSON per ten steps goes to log.jsonl."""
         self.folder.mkdir(parents=True, exist_ok=True)
         batches = self._batches(dataset)
-        with (self.folder / "log.jsonl").open("a") as log, tqdm(total=self.plan.steps, initial=self.step) as bar:
-            while self.step < self.plan.steps:
+        total = self.plan.steps if math.isinf(self.plan.minutes) else None
+        with (self.folder / "log.jsonl").open("a") as log, tqdm(total=total, initial=self.step) as bar:
+            while self.progress < 1:
+                started = time.monotonic()
                 terms = self.train_step(next(batches))
                 self.step += 1
+                self.trained_s += time.monotonic() - started
                 bar.update()
                 if self.step % 10 == 0:
                     bar.set_postfix({k: f"{v:.3f}" for k, v in terms.items()})
                     log.write(json.dumps({"step": self.step, **{k: round(v, 4) for k, v in terms.items()}}) + "\n")
                     log.flush()
-                if self.step % self.plan.save_every == 0 or self.step == self.plan.steps:
+                if self.step % self.plan.save_every == 0 or self.progress >= 1:
                     self.save()
 
     def train_step(self, batch: dict[str, Tensor]) -> dict[str, float]:
         """One optimiser step on one batch; returns the loss terms."""
         batch = {key: value.to(self.device) for key, value in resize_batch(batch, self.plan.size).items()}
-        factor = cosine(self.step, self.plan.steps, self.plan.warmup)
+        factor = warmed_up(self.step, self.plan.warmup) * cosine_decay(self.progress)
         for group in self.optimiser.param_groups:
             group["lr"] = group["base"] * factor
         self.model.train()
