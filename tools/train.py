@@ -54,9 +54,14 @@ def main() -> int:
         stage.add_argument("--data", type=Path, default=Path("config/synthetic.yaml"), help="ranges of the pairs")
         stage.add_argument("--bodies", type=Path, default=Path("cache/bodies.npz"), help="tools/synthesize.py bake")
         stage.add_argument("--workers", type=int, default=1, help="rendering processes")
-    sce.add_argument("--minutes", type=float, help="train so long instead of so many steps; the rate decays by the clock")
+    sce.add_argument(
+        "--minutes", type=float, help="train so long instead of so many steps; the rate decays by the clock"
+    )
     sce.add_argument("--size", type=int, default=256, help="crop side in pixels; smaller ones train faster")
     sce.add_argument("--backbone-rate", type=float, default=0.0, help="0 keeps the backbone as it is")
+    sce.add_argument(
+        "--int8-share", type=float, default=0.0, help="of the batches on which the frozen backbone rounds as in INT8"
+    )
     sce.add_argument("--blazepose", type=Path, help="start of the edge backbone (tools/import_blazepose.py)")
     sce.add_argument("--seed", type=int, default=0, help="of the first pair; give each run another")
     look.add_argument("--seed", type=int, default=1_000_000, help="of the first pair")
@@ -92,7 +97,9 @@ def train_co_keypoints(arguments: argparse.Namespace) -> int:
     if arguments.steps is None and arguments.minutes is None:
         raise ValueError("neither --steps nor --minutes given; expected how long to train")
     arguments.steps = arguments.steps or sys.maxsize
-    plan = Plan(**overrides(arguments, "steps", "minutes", "batch", "rate", "size", "backbone_rate", "workers"))
+    plan = Plan(
+        **overrides(arguments, "steps", "minutes", "batch", "rate", "size", "backbone_rate", "workers", "int8_share")
+    )
     trainer = CoKeypointTrainer(ModelConfig.from_yaml(arguments.config), plan, arguments.output, arguments.device)
     if trainer.resume():
         print(f"going on from step {trainer.step} of {arguments.output}")

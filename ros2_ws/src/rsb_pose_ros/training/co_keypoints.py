@@ -6,6 +6,7 @@ import json
 import math
 import time
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -15,8 +16,10 @@ from torch.utils.data import DataLoader, IterableDataset
 from tqdm import tqdm
 
 from rsb_pose_ros.model import ModelConfig, RSBPose
+from rsb_pose_ros.model.blazepose import BlazePoseBackbone
 from rsb_pose_ros.training import checkpoint
 from rsb_pose_ros.training.ema import WeightAverage
+from rsb_pose_ros.training.int8_rounding import Int8Rounding
 from rsb_pose_ros.training.losses import LossWeights, Targets, co_keypoint_loss
 from rsb_pose_ros.training.schedule import cosine_decay, warmed_up
 
@@ -47,7 +50,10 @@ HEATMAP_RATE_SHARE = 0.1
 
 @dataclass(frozen=True)
 class Plan:
-    """One run of this stage: so many steps or, where `minutes` is given, at most so long. size: crop side, pixels."""
+    """One run of this stage: so many steps or, where `minutes` is given, at most so long. size: crop side, pixels.
+
+    int8_share: of the batches whose features a backbone makes that rounds as its INT8 file will.
+    """
 
     steps: int
     minutes: float = math.inf
@@ -59,6 +65,7 @@ class Plan:
     weight_decay: float = 0.05
     workers: int = 1
     save_every: int = 100
+    int8_share: float = 0.0
     weights: LossWeights = field(default_factory=LossWeights)
 
 
@@ -135,9 +142,17 @@ class CoKeypointTrainer:
             [g for g in groups if g["params"]], lr=plan.rate, weight_decay=plan.weight_decay
         )
         self.average = WeightAverage(self.model)
+        self.rounding = self._int8_rounding()
         self.step = 0
         self.pairs_before = 0
         self.trained_s = 0.0
+
+    def _int8_rounding(self) -> Int8Rounding | None:
+        if self.plan.int8_share == 0:
+            return None
+        if self.plan.backbone_rate > 0 or not isinstance(self.model.backbone, BlazePoseBackbone):
+            raise ValueError("int8_share needs a BlazePose backbone that is not trained; expected backbone_rate 0")
+        return Int8Rounding(self.model.backbone)
 
     @property
     def progress(self) -> float:
@@ -209,6 +224,7 @@ class CoKeypointTrainer:
         with (
             torch.autocast(self.device.type, dtype=torch.bfloat16),
             torch.set_grad_enabled(self.plan.backbone_rate > 0),
+            self._backbone_of_this_batch(),
         ):
             features = self.model.features(batch["crops"])
         # On a CPU bfloat16 gains nothing in the backward pass; there only the backbone uses it.
@@ -225,6 +241,12 @@ class CoKeypointTrainer:
         self.optimiser.zero_grad(set_to_none=True)
         self.average.update(self.model)
         return {"loss": float(loss.detach()), "norm": float(norm), **terms}
+
+    def _backbone_of_this_batch(self) -> AbstractContextManager:
+        """Rounding in int8_share of the batches."""
+        if self.rounding is None or torch.rand(()) >= self.plan.int8_share:
+            return nullcontext()
+        return self.rounding
 
     def _batches(self, dataset: IterableDataset) -> Iterator[dict[str, Tensor]]:
         workers = self.plan.workers

@@ -1,0 +1,124 @@
+"""Putting Q/DQ nodes into a float graph, as a target wants them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import onnx
+from onnxruntime.quantization import QuantType
+from onnxruntime.quantization.calibrate import TensorsData
+from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
+
+from rsb_pose_ros.quantization.graph import CONVOLUTIONS, Graph, drop_unused
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a target wants its Q/DQ nodes.
+
+    symmetric: zero points 0, signed activations (TensorRT); else unsigned with zero points (VNNI, Arm dot products).
+    outputs: Q/DQ behind operators too (a CPU kernel needs both ends; an activation then vanishes in the zero point and
+    range of its convolution); TensorRT places its own and fuses better without. half: the rest of the heavy operators
+    computes in float16.
+    """
+
+    scheme: str
+    symmetric: bool
+    outputs: bool
+    half: bool
+    operators: tuple[str, ...]
+
+
+RECIPES = {
+    "jetson": Recipe("S8S8 symmetric", True, False, True, ("Conv", "ConvTranspose", "Add")),
+    "cpu": Recipe(
+        "U8S8 asymmetric",
+        False,
+        True,
+        False,
+        ("Conv", "ConvTranspose", "Add", "Concat", "Resize", "Clip", "Relu", "Pad", "Slice", "MaxPool"),
+    ),
+}
+
+
+def insert(
+    model: onnx.ModelProto, ranges: TensorsData, chosen: Sequence[str], recipe: Recipe, float_weights: bool = False
+) -> onnx.ModelProto:
+    """A copy of the float graph in which the chosen nodes stand between Q/DQ nodes, weights int8 per channel.
+
+    float_weights: weights float32 behind Q/DQ pairs (TensorRT before 10 reads no int8 weights).
+    """
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    logging.disable(logging.WARNING)  # it advises preprocessing, which the export has done
+    try:
+        quantizer = QDQQuantizer(
+            copy,
+            per_channel=True,
+            reduce_range=False,
+            weight_qType=QuantType.QInt8,
+            activation_qType=QuantType.QInt8 if recipe.symmetric else QuantType.QUInt8,
+            tensors_range=ranges,
+            nodes_to_quantize=list(chosen),
+            nodes_to_exclude=[],
+            op_types_to_quantize=list(recipe.operators),
+            extra_options={
+                "ActivationSymmetric": recipe.symmetric,
+                "WeightSymmetric": True,
+                # TensorRT refuses INT32 biases; a CPU kernel wants them.
+                "QuantizeBias": not recipe.symmetric,
+                "AddQDQPairToWeight": float_weights,
+                "OpTypesToExcludeOutputQuantization": [] if recipe.outputs else list(recipe.operators),
+            },
+        )
+        quantizer.quantize_model()
+    finally:
+        logging.disable(logging.NOTSET)
+    quantized = quantizer.model.model
+    if not recipe.symmetric:
+        read_pictures_directly(quantized)
+    _only_onnx_domain(quantized, model)
+    return quantized
+
+
+def read_pictures_directly(model: onnx.ModelProto) -> None:
+    """Where a uint8 picture is cast to float only to be quantized with scale 1, take the picture itself, in place."""
+    graph = Graph(model)
+    for cast in graph.of("Cast"):
+        readers = graph.consumers.get(cast.output[0], [])
+        if len(readers) != 1 or readers[0].op_type != "QuantizeLinear":
+            continue
+        scale, zero = (graph.constant(name) for name in readers[0].input[1:3])
+        if scale is None or zero is None or zero.dtype != np.uint8 or float(scale) != 1 or int(zero) != 0:
+            continue
+        for reader in graph.consumers[readers[0].output[0]]:
+            for i, name in enumerate(reader.input):
+                if name == readers[0].output[0]:
+                    reader.input[i] = cast.input[0]
+        model.graph.node.remove(readers[0])
+        model.graph.node.remove(cast)
+    drop_unused(model)
+
+
+def pictures(model: onnx.ModelProto) -> list[str]:
+    """Float tensors that hold a uint8 picture and are read by convolutions alone: their range is 0 … 255."""
+    graph = Graph(model)
+    inputs = {i.name for i in model.graph.input if i.type.tensor_type.elem_type == onnx.TensorProto.UINT8}
+    return [
+        cast.output[0]
+        for cast in graph.of("Cast")
+        if (graph.producer.get(cast.input[0]) is None and cast.input[0] in inputs)
+        or {graph.named[n].input[0] for n in graph.before([cast]) if graph.named[n].input} & inputs
+        if all(n.op_type in CONVOLUTIONS for n in graph.consumers.get(cast.output[0], []))
+    ]  # fmt: skip
+
+
+def _only_onnx_domain(quantized: onnx.ModelProto, model: onnx.ModelProto) -> None:
+    """Other runtimes stumble over listed domains that no node uses."""
+    used = {node.domain for node in quantized.graph.node}
+    if used <= {"", "ai.onnx"}:
+        del quantized.opset_import[:]
+        quantized.opset_import.extend(model.opset_import)

@@ -1,0 +1,51 @@
+"""Training against the rounding of an INT8 backbone."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from rsb_pose_ros.model import ModelConfig
+from rsb_pose_ros.model.blazepose import BlazePoseBackbone
+from rsb_pose_ros.training.co_keypoints import CoKeypointTrainer, Plan
+from rsb_pose_ros.training.int8_rounding import CALIBRATION_BATCHES, LEVELS, Int8Rounding, rounded_weight
+
+CONFIG = Path(__file__).resolve().parents[2] / "config" / "models" / "rsb_pose_edge.yaml"
+
+
+def test_rounding_changes_features_a_little_and_only_while_it_is_on() -> None:
+    torch.manual_seed(0)
+    backbone = BlazePoseBackbone().requires_grad_(False)
+    for module in backbone.modules():  # so that activations fill ReLU6's range, as the published weights' do
+        if isinstance(module, torch.nn.Conv2d):
+            torch.nn.init.kaiming_normal_(module.weight)
+    images = torch.rand(2, 3, 64, 64)
+    exact, exact_fine = backbone.pyramid(images)
+    weights = {k: v.clone() for k, v in backbone.state_dict().items()}
+    rounding = Int8Rounding(backbone)
+    for _ in range(CALIBRATION_BATCHES):
+        with rounding:
+            backbone(images)
+    with rounding:
+        rounded, rounded_fine = backbone.pyramid(images)
+    error = (rounded - exact).abs().mean() / exact.abs().mean()
+    assert 1e-4 < error < 0.1
+    torch.testing.assert_close(rounded_fine, exact_fine, rtol=0, atol=0)  # what the second look compares stays exact
+    torch.testing.assert_close(backbone.pyramid(images)[0], exact, rtol=0, atol=0)
+    assert all(torch.equal(v, weights[k]) for k, v in backbone.state_dict().items())
+
+
+def test_weights_have_one_step_per_channel() -> None:
+    weight = torch.randn(5, 3, 3, 3) * torch.tensor([1e-3, 1.0, 5.0, 100.0, 0.0]).view(-1, 1, 1, 1)
+    rounded = rounded_weight(weight)
+    step = weight.abs().flatten(1).amax(1) / LEVELS
+    assert ((rounded - weight).abs().flatten(1).amax(1) <= step / 2 * 1.001).all()
+    levels = rounded[:4] / step[:4].view(-1, 1, 1, 1)
+    torch.testing.assert_close(levels, levels.round(), rtol=0, atol=1e-3)
+
+
+def test_a_backbone_that_is_trained_cannot_round(tmp_path: Path) -> None:
+    plan = Plan(steps=1, int8_share=0.5, backbone_rate=1e-4)
+    with pytest.raises(ValueError, match="expected backbone_rate 0"):
+        CoKeypointTrainer(replace(ModelConfig.from_yaml(CONFIG), image_size=64), plan, tmp_path)
