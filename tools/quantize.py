@@ -1,46 +1,77 @@
 #!/usr/bin/env python3
-"""Make an INT8 model (explicit Q/DQ) of a float32 stereo_pose model, and say what it costs in accuracy.
+"""Make an INT8 model (explicit Q/DQ) of a float32 stereo_pose model, and say what that costs in accuracy, layer by layer.
 
-The ranges come from the crops which the estimator itself cuts from a recording (coarse windows and closer looks).
-Convolutions become INT8; the softmax over the volume and everything behind it stay float32. Prints a table before /
-after; with ground truth in the recording, also the accuracy of both. Needs no ROS.
+Ranges are calibrated on windows as the estimator cuts them, by the method that costs least on held-out windows; what
+costs most stays in floating point until the whole costs no more than --tolerance-mm. The softmax over the volume, the
+second look and triangulation stay float32. Needs no ROS; torch only to read a checkpoint.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
+import tempfile
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "ros2_ws/src"))
+
+if TYPE_CHECKING:
+    from rsb_pose_ros.quantization.search import Result
+    from rsb_pose_ros.quantization.windows import Windows
 
 EXAMPLES = """examples:
   python tools/quantize.py models/rsb_pose_edge.onnx --calibration tests/fixtures/demo_bag
-  python tools/quantize.py models/rsb_pose_edge.onnx --calibration my_robot.mcap -o models/mine.onnx --pairs 100
-  python tools/quantize.py models/rsb_pose_edge.onnx --calibration stills/ --target cpu
-  python tools/quantize.py models/rsb_pose_edge.onnx --calibration bag/ --keep-float32 backbone/stem regressor/volume
+  python tools/quantize.py models/rsb_pose_edge.onnx --calibration synthetic --target cpu -o models/mine_cpu.onnx
+  python tools/quantize.py models/rsb_pose_edge.onnx --calibration my_robot.mcap --held-out tests/fixtures/demo_bag
+  python tools/quantize.py models/rsb_pose_edge.onnx --calibration stills/ --keep-fp16 stage4 lateral4 --no-sensitivity
+  python tools/quantize.py runs/edge/final.pt --config config/models/rsb_pose_edge.yaml --calibration synthetic \\
+      -o models/mine_int8.onnx
 
-calibration: a rosbag2 (folder, .mcap, .db3), or a folder with calibration.yaml, left/*.png, right/*.png
-targets: jetson: S8S8, zero points 0, float biases (TensorRT);  cpu: U8S8 (ONNX Runtime on x86 or Arm)
+calibration: a rosbag2 (folder, .mcap, .db3); a folder with calibration.yaml, left/*.png, right/*.png; or `synthetic`,
+             pairs rendered now (docs/synthetic-data.md)
+targets: jetson: S8S8, zero points 0, float biases, FP16 for the pose transformer (TensorRT)
+         cpu: U8S8 (ONNX Runtime on x86 with VNNI, or Arm)
 
 exit codes: 0 done, 2 arguments or inputs that cannot be used
 """
+SYNTHETIC = "synthetic"
+CALIBRATION_SEED, HELD_OUT_SEED = 2_500_000_000, 2_600_000_000
+"""First seeds of rendered pairs; no training reaches them."""
 
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("model", type=Path, help="float32 .onnx with its card")
-    parser.add_argument("--calibration", type=Path, required=True, help="recording or folder with stereo pairs")
+    parser.add_argument(
+        "model", type=Path, help="float32 .onnx with its card, or a checkpoint .pt (then --config, too)"
+    )
+    parser.add_argument("--calibration", required=True, help="recording, folder of stereo pictures, or `synthetic`")
+    parser.add_argument("--held-out", help="the same, to judge with (default: the other half of --calibration)")
     parser.add_argument("-o", "--output", type=Path, help="default: the model's name with _int8")
     parser.add_argument("--pairs", type=int, default=60, help="pairs to calibrate with, spread evenly (default 60)")
+    parser.add_argument("--held-out-pairs", type=int, default=120, help="pairs to judge with (default 120)")
     parser.add_argument("--target", choices=("jetson", "cpu"), default="jetson")
     parser.add_argument(
-        "--keep-float32", nargs="+", default=[], metavar="PATTERN", help="regular expressions of operators"
+        "--keep-fp16", "--keep-float32", nargs="+", default=[], metavar="PATTERN", help="operators that stay float"
     )
     parser.add_argument("--float-weights", action="store_true", help="weights float32 behind Q/DQ (TensorRT before 10)")
-    parser.add_argument("--threads", type=int, default=0, help="CPU threads for the comparison")
+    parser.add_argument("--methods", nargs="+", choices=("minmax", "percentile", "entropy"), help="default: all three")
+    parser.add_argument("--tolerance-mm", type=float, default=1.0, help="leave layers out until it costs no more")
+    parser.add_argument("--exclude-at-most", type=int, default=6, help="layers that are left out (default 6)")
+    parser.add_argument("--no-sensitivity", action="store_true", help="judge no single layers, leave none out: faster")
+    parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0: all")
+    parser.add_argument("--config", type=Path, help="of a checkpoint: config/models/*.yaml")
+    parser.add_argument("--record", type=Path, help="of a checkpoint: licence and training record for the card")
+    parser.add_argument("--bodies", type=Path, default=ROOT / "cache/bodies.npz", help="for `synthetic`")
+    parser.add_argument(
+        "--shared", type=Path, default=Path(os.environ.get("RSB_POSE_SHARED", ROOT.parent / "shared")), help="likewise"
+    )
     return parser.parse_args()
 
 
@@ -51,11 +82,133 @@ def main() -> int:
     from rsb_pose_ros.stereo import CalibrationError
 
     try:
-        run(arguments)
+        with tempfile.TemporaryDirectory() as folder:
+            run(arguments, Path(folder))
     except (BagError, CalibrationError, ModelError, ValueError, OSError) as error:
         print(f"quantize: {error}", file=sys.stderr)
         return 2
     return 0
+
+
+def run(arguments: argparse.Namespace, folder: Path) -> None:
+    import onnx
+
+    from rsb_pose_ros.inference import ModelError
+    from rsb_pose_ros.quantization.search import Wishes, prepare, quantize
+
+    output = checked_output(arguments)
+    model = exported(arguments, folder) if arguments.model.suffix == ".pt" else arguments.model
+    if not model.is_file():
+        raise ModelError(
+            f"model {model}: no such file; expected a float32 .onnx file with its card, or a checkpoint .pt"
+        )
+    graph = onnx.load(model)
+    prepare(graph, str(model))  # fail before the long part
+    calibration, held_out = gather(arguments, model)
+    wishes = Wishes(
+        target=arguments.target,
+        keep=arguments.keep_fp16,
+        float_weights=arguments.float_weights,
+        tolerance_mm=arguments.tolerance_mm,
+        exclude_at_most=arguments.exclude_at_most,
+        sensitivity_windows=0 if arguments.no_sensitivity else 24,
+        threads=arguments.threads or os.cpu_count() or 1,
+    )
+    wishes = replace(wishes, methods=arguments.methods) if arguments.methods else wishes
+    with Bars() as bars:
+        result = quantize(graph, calibration, held_out, wishes, str(model), bars)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    onnx.save(result.model, output)
+    record = result.record(wishes, calibration, held_out) | {"calibration_data": Path(arguments.calibration).name}
+    write_card_of(model, output, record)
+    comparison = compare(model, output, held_out, arguments.threads)
+    write_card_of(model, output, record, comparison)
+    print(report(result, calibration, held_out))
+    print(table(comparison))
+    judge_rules(arguments.target, output)
+    print(f"\nwritten {output} and {output.with_suffix('.json')}")
+
+
+def checked_output(arguments: argparse.Namespace) -> Path:
+    """The file to write. Raises ValueError for arguments that make no sense."""
+    output: Path = arguments.output or arguments.model.with_name(f"{arguments.model.stem}_int8.onnx")
+    if output.resolve() == arguments.model.resolve():
+        raise ValueError(f"output {output} is the model itself; expected another file")
+    if output.suffix != ".onnx":
+        raise ValueError(f"output {output}: expected a name that ends in .onnx")
+    for name in ("pairs", "held_out_pairs"):
+        if getattr(arguments, name) < 1:
+            raise ValueError(f"--{name.replace('_', '-')} is {getattr(arguments, name)}; expected at least 1")
+    if arguments.model.suffix == ".pt" and arguments.config is None:
+        raise ValueError(f"{arguments.model}: a checkpoint needs --config, the network's config/models/*.yaml")
+    return output
+
+
+def exported(arguments: argparse.Namespace, folder: Path) -> Path:
+    """The checkpoint as a float32 model with its card, in a temporary folder."""
+    import subprocess
+
+    model = folder / f"{arguments.model.stem}.onnx"
+    command = [sys.executable, str(ROOT / "tools/export_onnx.py"), "--config", str(arguments.config)]
+    command += ["--checkpoint", str(arguments.model), "-o", str(model)]
+    command += ["--record", str(arguments.record)] if arguments.record else []
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise ValueError(
+            f"{arguments.model}: cannot be exported: {(done.stderr or done.stdout).strip().splitlines()[-1]}"
+        )
+    return model
+
+
+def gather(arguments: argparse.Namespace, model: Path) -> tuple[Windows, Windows]:
+    """Windows to calibrate with and to judge with, from different pairs."""
+    from rsb_pose_ros.inference import ModelError
+
+    shared_source = arguments.held_out is None
+    calibration = windows(arguments, model, arguments.calibration, arguments.pairs, 0 if shared_source else None)
+    held_out = windows(
+        arguments,
+        model,
+        arguments.held_out or arguments.calibration,
+        arguments.held_out_pairs,
+        1 if shared_source else None,
+    )
+    for source, found in (
+        (arguments.calibration, calibration),
+        (arguments.held_out or arguments.calibration, held_out),
+    ):
+        if not found.found:
+            raise ModelError(
+                f"{source}: nobody was found in {found.pairs} pairs; expected people, whose crops set the ranges"
+            )
+    print(
+        f"calibration: {len(calibration)} windows of {calibration.pairs} pairs, somebody found in {calibration.found}; "
+        f"held out: {len(held_out)} windows of {held_out.pairs}"
+    )
+    return calibration, held_out
+
+
+def windows(arguments: argparse.Namespace, model: Path, source: str, pairs: int, half: int | None) -> Windows:
+    """Windows from a source; half: only its even (0) or odd (1) pairs."""
+    from tqdm import tqdm
+
+    from rsb_pose_ros.inference import StereoPoseEstimator
+    from rsb_pose_ros.quantization.windows import synthetic_windows, windows_of
+
+    quiet = not sys.stderr.isatty()
+    if source == SYNTHETIC:
+        first = CALIBRATION_SEED if half == 0 else HELD_OUT_SEED
+        seeds = range(first, first + pairs)
+        bar = tqdm(seeds, unit="pair", desc="rendering", disable=quiet)
+        ranges, split = ROOT / "config/synthetic.yaml", "train" if half == 0 else "val"
+        return synthetic_windows(ranges, arguments.shared, arguments.bodies, split, seeds, bar)
+    with open_pairs(Path(source)) as opened:
+        if not opened.pair_count:
+            raise ValueError(f"{source}: holds no stereo pairs; expected some with people in them")
+        estimator = StereoPoseEstimator(model, opened.rig(), threads=arguments.threads)
+        total = min(pairs * (1 if half is None else 2), opened.pair_count)
+        chosen = (p for i, p in enumerate(opened.pairs(limit=total)) if half is None or i % 2 == half or total == 1)
+        return windows_of(estimator, tqdm(chosen, unit="pair", desc="cutting windows", disable=quiet))
 
 
 def open_pairs(path: Path) -> AbstractContextManager[Any]:
@@ -68,47 +221,29 @@ def open_pairs(path: Path) -> AbstractContextManager[Any]:
     return StereoBag(path)
 
 
-def run(arguments: argparse.Namespace) -> None:
-    import onnx
-    from tqdm import tqdm
+class Bars:
+    """A progress bar per stage of the search."""
 
-    from rsb_pose_ros.inference import ModelError, StereoPoseEstimator
-    from rsb_pose_ros.inference.quantization import choose_nodes, collect_crops, quantize
+    def __enter__(self) -> Bars:
+        self._bar: Any = None
+        self._stage = ""
+        return self
 
-    output = arguments.output or arguments.model.with_name(f"{arguments.model.stem}_int8.onnx")
-    if output.resolve() == arguments.model.resolve():
-        raise ValueError(f"output {output} is the model itself; expected another file")
-    if arguments.pairs < 1:
-        raise ValueError(f"--pairs is {arguments.pairs}; expected at least 1")
-    with open_pairs(arguments.calibration) as source:
-        if not source.pair_count:
-            raise ValueError(f"{arguments.calibration}: holds no stereo pairs; expected some with people in them")
-        estimator = StereoPoseEstimator(arguments.model, source.rig(), threads=arguments.threads)
-        choose_nodes(onnx.load(arguments.model), ("Conv",), source=str(arguments.model))  # fail before the long part
-        total = min(arguments.pairs, source.pair_count)
-        pairs = tqdm(source.pairs(limit=total), total=total, unit="pair", disable=not sys.stderr.isatty())
-        samples, found = collect_crops(estimator, pairs)
-    if not found:
-        raise ModelError(
-            f"{arguments.calibration}: nobody was found in {total} pairs; expected people, whose crops set the ranges"
-        )
-    print(f"calibration: {len(samples)} crops of {total} pairs, somebody found in {found}")
-    output.parent.mkdir(parents=True, exist_ok=True)
-    record = quantize(
-        arguments.model, output, samples, arguments.target, arguments.keep_float32, arguments.float_weights
-    )
-    record["calibration_data"] = str(arguments.calibration.name)
-    record["calibration_pairs"] = total
-    write_card_of(arguments.model, output, record)
-    comparison = compare(arguments, output, samples)
-    write_card_of(arguments.model, output, record, comparison)
-    print(f"written {output} and {output.with_suffix('.json')}")
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        from tqdm import tqdm
+
+        if stage != self._stage:
+            self.__exit__()
+            self._stage, self._bar = stage, tqdm(total=total, desc=stage, disable=not sys.stderr.isatty())
+        self._bar.update(done - self._bar.n)
 
 
 def write_card_of(model: Path, output: Path, record: dict, comparison: dict | None = None) -> None:
     """The float32 model's card with the new name and hash, what was done, and what was measured."""
-    from dataclasses import replace
-
     from rsb_pose_ros.inference.card import STEREO_POSE, read_card, sha256_of, write_card
 
     card = read_card(model, STEREO_POSE)
@@ -120,58 +255,76 @@ def write_card_of(model: Path, output: Path, record: dict, comparison: dict | No
     write_card(quantized, output)
 
 
-def compare(arguments: argparse.Namespace, output: Path, samples: list) -> dict[str, Any]:
-    """Print the table and return its numbers."""
+def compare(model: Path, output: Path, held_out: Windows, threads: int) -> dict[str, Any]:
+    """Both models on the held-out windows, alternated run by run."""
     import numpy as np
 
     from rsb_pose_ros.evaluation.comparison import answers, differences
-    from rsb_pose_ros.inference.quantization import operator_counts
+    from rsb_pose_ros.quantization.graph import precisions
 
-    models = (arguments.model, output)
-    (before, after), seconds = answers(models, samples, threads=arguments.threads)
+    models = (model, output)
+    (before, after), seconds = answers(models, held_out.feeds, threads=threads)
     result: dict[str, Any] = {key: round(value, 4) for key, value in differences(before, after).items()}
     result["size_mb"] = [round(m.stat().st_size / 1e6, 3) for m in models]
     result["cpu_p50_ms"] = [round(1000 * float(np.median(s)), 2) for s in seconds]
-    result["mpjpe_mm"] = [accuracy(arguments, m) for m in models]
-    counts = [operator_counts(m) for m in models]
-    rows = [
-        ("file, MB", *result["size_mb"]),
-        ("CPU latency p50, ms", *result["cpu_p50_ms"]),
-        ("MPJPE of the recording, mm", *(m if m is not None else "no truth" for m in result["mpjpe_mm"])),
-        *((f"operators: {k}", counts[0].get(k, 0), counts[1].get(k, 0)) for k in _INTERESTING),
-        ("operators: all", sum(counts[0].values()), sum(counts[1].values())),
-    ]
-    print(f"\n{'':32}{'float32':>12}{'int8':>12}")
-    for name, *values in rows:
-        print(f"{name:32}" + "".join(f"{value:>12}" for value in values))
-    print(
-        f"\njoints differ by {result['joint_mean_mm']:.1f} mm on average, {result['joint_p95_mm']:.1f} mm at the 95th "
-        f"percentile, {result['joint_max_mm']:.1f} mm at most ({result['joints_compared']} sure joints)"
-        f"\nkeypoints by {result['keypoint_mean_px']:.2f} crop pixels on average; confidence by "
-        f"{result['confidence_mean']:.3f}"
-    )
+    errors = [1000 * np.linalg.norm(a["joints"] - held_out.truth, axis=-1) for a in (before, after)]
+    known = np.isfinite(held_out.truth).all(-1)
+    result["mpjpe_mm"] = [round(float(e[known].mean()), 2) if known.any() else None for e in errors]
+    result["precisions"] = [precisions(m) for m in models]
     return result
 
 
-_INTERESTING = ("Conv", "QuantizeLinear", "DequantizeLinear")
+def report(result: Result, calibration: Windows, held_out: Windows) -> str:
+    """What was tried, as text."""
+    lines = [f"\n{'calibration method':32}{'MPJPE, mm':>12}{'change':>10}{'moved':>10}"]
+    for name, verdict in result.methods.items():
+        mark = " ← taken" if name == result.method else ""
+        lines.append(f"{name:32}{verdict.mpjpe:12.1f}{verdict.change:+10.1f}{verdict.moved:10.1f}{mark}")
+    if result.sensitivity:
+        lines += [f"\n{'layer alone in INT8 (worst 12)':32}{'MPJPE, mm':>12}{'change':>10}{'moved':>10}"]
+        for name, verdict in list(result.sensitivity.items())[:12]:
+            mark = " ← stays float" if name in result.excluded else ""
+            lines.append(f"{name:32}{verdict.mpjpe:12.1f}{verdict.change:+10.1f}{verdict.moved:10.1f}{mark}")
+    verdict = result.verdict
+    lines.append(
+        f"\nMPJPE of the held-out windows {result.mpjpe_float:.1f} → {verdict.mpjpe:.1f} mm: {verdict.change:+.1f} ± "
+        f"{verdict.change_error:.1f} mm; sure joints moved by {verdict.moved:.1f} mm (median)"
+    )
+    del calibration, held_out
+    return "\n".join(lines)
 
 
-def accuracy(arguments: argparse.Namespace, model: Path) -> float | None:
-    """MPJPE of a model over the recording in mm, or None without ground truth."""
-    import numpy as np
+def table(comparison: dict[str, Any]) -> str:
+    """Before and after."""
+    size, time = comparison["size_mb"], comparison["cpu_p50_ms"]
+    rows = [
+        ("file, MB", *size, f"× {size[1] / size[0]:.2f}"),
+        ("CPU latency p50, ms", *time, f"{time[0] / time[1]:.2f}× as fast"),
+        ("MPJPE, mm", *(m if m is not None else "no truth" for m in comparison["mpjpe_mm"]), ""),
+    ]
+    kinds = sorted({k for counts in comparison["precisions"] for k in counts})
+    rows += [(k, *(counts.get(k, 0) for counts in comparison["precisions"]), "") for k in kinds]
+    lines = [f"\n{'':32}{'float32':>12}{'int8':>12}"]
+    lines += [f"{name:32}{before!s:>12}{after!s:>12}  {note}".rstrip() for name, before, after, note in rows]
+    lines.append(
+        f"\nrefined joints differ by {comparison['joint_mean_mm']:.1f} mm on average, {comparison['joint_p95_mm']:.1f} mm "
+        f"at the 95th percentile ({comparison['joints_compared']} sure joints); keypoints by "
+        f"{comparison['keypoint_mean_px']:.2f} crop pixels; confidence by {comparison['confidence_mean']:.3f}"
+    )
+    return "\n".join(lines)
 
-    from rsb_pose_ros.evaluation.metrics import distances, mean
-    from rsb_pose_ros.evaluation.run import observe, tabulate
-    from rsb_pose_ros.inference import StereoPoseEstimator
 
-    with open_pairs(arguments.calibration) as source:
-        if not getattr(source, "truth_count", 0):
-            return None
-        rig = source.rig()
-        estimator = StereoPoseEstimator(model, rig, threads=arguments.threads)
-        table = tabulate(observe(estimator, source.pairs()), rig)
-    error = 1000 * mean(distances(table.joints, table.truth))
-    return round(error, 2) if np.isfinite(error) else None
+def judge_rules(target: str, output: Path) -> None:
+    """Say whether TensorRT can take the file."""
+    if target != "jetson":
+        print("\nTensorRT's rules do not concern a file for CPUs")
+        return
+    from rsb_pose_ros.quantization.tensorrt_rules import check
+
+    found = check(output)
+    if found.violations:
+        raise ValueError(f"{output}: breaks TensorRT's rules: {'; '.join(found.violations[:5])}")
+    print("\nTensorRT's rules are met (tools/check_tensorrt.py tells more)")
 
 
 if __name__ == "__main__":

@@ -65,32 +65,45 @@ def check_float(graph: Graph, source: str) -> None:
     """Raise ModelError for a graph that is quantized already, or that is no stereo_pose network."""
     if {node.op_type for node in graph.nodes} & QUANTIZED:
         raise ModelError(f"{source}: is quantized already; expected the float32 model that it was made from")
-    if not float32_tail(graph):
+    volume_softmax(graph, source)
+
+
+def volume_softmax(graph: Graph, source: str = "model") -> onnx.NodeProto:
+    """The softmax over the co-heatmap: of those behind convolutions the one over the most values.
+
+    What it depends on may become INT8; it and the rest (expectation, second look, triangulation, transformer) stay
+    float: a disparity is a difference of a few pixels, and 8 bits of a probability over 65 536 cells are none.
+    Raises ModelError where there is none.
+    """
+    after = graph.behind(graph.of(*CONVOLUTIONS))
+    found = [n for n in graph.of("Softmax") if n.name in after]
+    if not found:
         raise ModelError(
             f"{source}: has no softmax behind its convolutions; expected a stereo_pose graph with a co-heatmap"
         )
+    sizes = _tensor_sizes(graph.model)
+    return max(found, key=lambda n: sizes.get(n.output[0], 0))
 
 
-def float32_tail(graph: Graph) -> set[str]:
-    """Names of the volume's softmax and of all behind it: expectation, triangulation, covariance, transformer.
-
-    The volume softmax is the one behind convolutions that has none behind itself (the attention mask's has).
-    """
-    convolutions = graph.of(*CONVOLUTIONS)
-    names = {n.name for n in convolutions}
-    after = graph.behind(convolutions)
-    volume = [n for n in graph.of("Softmax") if n.name in after and not graph.behind([n]) & names]
-    return graph.behind(volume) | {n.name for n in volume}
+def _tensor_sizes(model: onnx.ModelProto) -> dict[str, int]:
+    inferred = onnx.shape_inference.infer_shapes(model).graph
+    return {
+        v.name: int(np.prod([d.dim_value for d in v.type.tensor_type.shape.dim]))
+        for v in [*inferred.value_info, *inferred.output]
+    }
 
 
-def candidates(graph: Graph, operators: Sequence[str], keep: Sequence[str] = (), source: str = "model") -> list[str]:
+def candidates(
+    graph: Graph, operators: Sequence[str], keep: Sequence[str] = (), source: str = "model", exact: Sequence[str] = ()
+) -> list[str]:
     """Names of the nodes that may become INT8: convolutions, and other `operators` that lie between convolutions.
 
     What only leads to the softmax (sums of logits, and what they are made of) has no convolution behind it, and stays.
-    keep: regular expressions of names that stay, too. Raises ModelError: one that matches nothing, nothing left.
+    keep: regular expressions of names that stay, too; exact: likewise, where there are such.
+    Raises ModelError: one that matches nothing, nothing left.
     """
-    tail = float32_tail(graph)
-    convolutions = [n for n in graph.of(*CONVOLUTIONS) if n.name not in tail and graph.constant(n.input[1]) is not None]
+    head = graph.before([volume_softmax(graph, source)])
+    convolutions = [n for n in graph.of(*CONVOLUTIONS) if n.name in head and graph.constant(n.input[1]) is not None]
     between = graph.behind(convolutions) & graph.before(convolutions)
     # An activation belongs to its convolution, also behind the last one.
     closing = {n.name for c in convolutions if (n := activation_of(graph, c)) is not None}
@@ -98,9 +111,10 @@ def candidates(graph: Graph, operators: Sequence[str], keep: Sequence[str] = (),
         n
         for n in graph.nodes
         if n.op_type in operators
-        and n.name not in tail
+        and n.name in head
         and (n in convolutions or n.name in closing or (n.name in between and _carries_floats(graph, n)))
     ]
+    possible = [n for n in possible if not any(re.search(pattern, n.name) for pattern in exact)]
     patterns = [re.compile(pattern) for pattern in keep]
     idle = [p.pattern for p in patterns if not any(p.search(n.name) for n in possible)]
     if idle:
@@ -171,8 +185,9 @@ def fold_normalisation(model: onnx.ModelProto) -> None:
         if any(v is None or (n.op_type == "Sub" and v.any()) for n, v in zip(chain, values)):
             continue
         weight = graph.constant(convolution.input[1])
-        scale = np.prod([np.broadcast_to(v.reshape(-1), weight.shape[1]) for n, v in zip(chain, values)
-                         if n.op_type == "Mul" and v is not None], axis=0)  # fmt: skip
+        assert weight is not None, "a convolution's weight is a constant in an exported graph"
+        factors = [v.reshape(-1) for n, v in zip(chain, values) if n.op_type == "Mul" and v is not None]
+        scale = np.prod([np.broadcast_to(f, weight.shape[1]) for f in factors], axis=0)
         name = f"{convolution.input[1]}_scaled"
         model.graph.initializer.append(
             numpy_helper.from_array((weight * np.reshape(scale, (1, -1, 1, 1))).astype(np.float32), name)

@@ -30,6 +30,8 @@ class Recipe:
     outputs: bool
     half: bool
     operators: tuple[str, ...]
+    exact: tuple[str, ...] = (r"/stem/", r"/stem_separable/")
+    """Stays float where it exists: the second look compares these features, and they cost little (docs/performance.md)."""
 
 
 RECIPES = {

@@ -60,15 +60,14 @@ def _output_axis(node: onnx.NodeProto, weight: np.ndarray) -> int:
     return weight.ndim - 2 if node.op_type == "Gemm" and transposed else weight.ndim - 1
 
 
-def transformer(graph: Graph, tail: set[str]) -> list[str]:
-    """Names of the pose transformer's nodes between its first and its last product with weights.
+def transformer(graph: Graph) -> list[str]:
+    """Names of the pose transformer's nodes between its first and its last product with weights (module scope
+    `transformer`).
 
     The root's subtraction before and its addition after stay float32: float16 has steps of 2 mm at 3 m.
     """
     products = [
-        n
-        for n in graph.of("Gemm", "MatMul")
-        if n.name in tail and graph.constant(n.input[1]) is not None and "confidence" not in n.name
+        n for n in graph.of("Gemm", "MatMul") if "/transformer/" in n.name and graph.constant(n.input[1]) is not None
     ]
     if not products:
         return []

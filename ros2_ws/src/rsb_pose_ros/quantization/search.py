@@ -1,0 +1,170 @@
+"""From a float graph to the INT8 graph that costs least: ranges by the best method, the worst layers left out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import onnx
+from onnxruntime.quantization.calibrate import TensorsData
+
+from rsb_pose_ros.inference.card import ModelError
+from rsb_pose_ros.quantization.graph import Graph, candidates, check_float, fold_normalisation, layers
+from rsb_pose_ros.quantization.judge import Judge, Verdict
+from rsb_pose_ros.quantization.qdq import RECIPES, Recipe, insert, pictures
+from rsb_pose_ros.quantization.ranges import METHODS, Histograms, fixed
+from rsb_pose_ros.quantization.storage import WEIGHTED, compute_in_half, store_weights_as_int8, transformer
+from rsb_pose_ros.quantization.windows import Windows
+
+Progress = Callable[[str, int, int], None]
+"""Told what is going on, how many steps are done, and of how many."""
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """target: jetson or cpu; keep: regular expressions of operators that stay float; float_weights: see qdq.insert;
+    methods: of calibration to try; tolerance_mm: cost at which no more layers are left out; exclude_at_most: so many;
+    sensitivity_windows: on which each layer is judged alone, 0 leaves that out; threads: of ONNX Runtime."""
+
+    target: str = "jetson"
+    keep: Sequence[str] = ()
+    float_weights: bool = False
+    methods: Sequence[str] = METHODS
+    tolerance_mm: float = 1.0
+    exclude_at_most: int = 6
+    sensitivity_windows: int = 24
+    threads: int = 1
+
+
+@dataclass
+class Result:
+    """The graph and how it came about. mpjpe_float: of the float graph on the held-out windows; sensitivity: per layer,
+    worst first, what it costs alone; excluded: layers that stay float."""
+
+    model: onnx.ModelProto
+    method: str
+    mpjpe_float: float
+    verdict: Verdict
+    methods: dict[str, Verdict]
+    sensitivity: dict[str, Verdict] = field(default_factory=dict)
+    excluded: list[str] = field(default_factory=list)
+
+    def record(self, wishes: Wishes, calibration: Windows, held_out: Windows) -> dict[str, Any]:
+        """For the model's card."""
+        return {
+            "target": wishes.target,
+            "scheme": RECIPES[wishes.target].scheme,
+            "weights": "float32 with Q/DQ" if wishes.float_weights else "int8 per channel",
+            "calibration_windows": len(calibration),
+            "calibration_pairs": calibration.pairs,
+            "calibration_method": self.method,
+            "calibration_methods": {name: verdict.as_dict() for name, verdict in self.methods.items()},
+            "held_out_windows": len(held_out),
+            "held_out": {"float32_mpjpe": round(self.mpjpe_float, 2), **self.verdict.as_dict()},
+            "kept_float": [*wishes.keep, *self.excluded],
+            "sensitivity_moved_mm": {name: verdict.as_dict()["moved"] for name, verdict in self.sensitivity.items()},
+        }
+
+
+def quantize(
+    model: onnx.ModelProto,
+    calibration: Windows,
+    held_out: Windows,
+    wishes: Wishes,
+    source: str = "model",
+    progress: Progress = lambda *_: None,
+) -> Result:
+    """Raises ModelError: quantized already, no stereo pose graph, a pattern that matches nothing, no windows."""
+    prepared = prepare(model, source)
+    if not len(calibration) or not len(held_out):
+        raise ModelError(
+            f"{source}: {len(calibration)} windows to calibrate with and {len(held_out)} to judge with; expected some"
+        )
+    graph = Graph(prepared)
+    recipe = RECIPES[wishes.target]
+    chosen = candidates(graph, recipe.operators, wishes.keep, source, recipe.exact)
+    judge = Judge(model, held_out, wishes.threads)
+    histograms = _watch(prepared, graph, chosen, calibration, wishes, progress)
+
+    def ranges_of(method: str) -> TensorsData:
+        ranges = histograms.ranges(method)
+        for name in pictures(prepared):
+            fixed(ranges, name, 0, 255)
+        return ranges
+
+    ranges = {method: ranges_of(method) for method in wishes.methods}
+
+    def build(method: str, nodes: Sequence[str]) -> onnx.ModelProto:
+        return insert(prepared, ranges[method], nodes, recipe, wishes.float_weights)
+
+    verdicts: dict[str, Verdict] = {}
+    for i, method in enumerate(wishes.methods):
+        progress("calibration methods", i, len(wishes.methods))
+        verdicts[method] = judge.verdict(build(method, chosen))
+    best = min(verdicts, key=lambda m: verdicts[m].cost)
+    groups = layers(graph, chosen)
+    sensitivity: dict[str, Verdict] = {}
+    if wishes.sensitivity_windows:
+        for i, (layer, nodes) in enumerate(groups.items()):
+            progress("sensitivity", i, len(groups))
+            sensitivity[layer] = judge.verdict(build(best, nodes), wishes.sensitivity_windows)
+    worst_first = sorted(sensitivity, key=lambda name: -sensitivity[name].moved)
+    excluded: list[str] = []
+    verdict = verdicts[best]
+    for i, layer in enumerate(worst_first[: wishes.exclude_at_most]):
+        if verdict.cost <= wishes.tolerance_mm:
+            break
+        progress("leaving out", i, wishes.exclude_at_most)
+        excluded.append(layer)
+        verdict = judge.verdict(build(best, _without(groups, excluded)))
+    finished = finish(build(best, _without(groups, excluded)), recipe)
+    return Result(
+        finished,
+        best,
+        judge.mpjpe,
+        judge.verdict(finished),
+        verdicts,
+        {name: sensitivity[name] for name in worst_first},
+        excluded,
+    )
+
+
+def prepare(model: onnx.ModelProto, source: str) -> onnx.ModelProto:
+    """A named copy with the picture's scaling folded into the first convolution. Raises as check_float."""
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    check_float(Graph(copy), source)
+    fold_normalisation(copy)
+    return onnx.shape_inference.infer_shapes(copy)
+
+
+def finish(quantized: onnx.ModelProto, recipe: Recipe) -> onnx.ModelProto:
+    """Store or compute what stayed float as the target wants it."""
+    graph = Graph(quantized)
+    if recipe.half:
+        compute_in_half(quantized, transformer(graph))
+    else:
+        store_weights_as_int8(quantized, [n.name for n in graph.of(*WEIGHTED)])
+    return quantized
+
+
+def _watch(
+    model: onnx.ModelProto,
+    graph: Graph,
+    chosen: Sequence[str],
+    calibration: Windows,
+    wishes: Wishes,
+    progress: Progress,
+) -> Histograms:
+    named = [graph.named[name] for name in chosen]
+    tensors = [t for node in named for t in [*node.input, *node.output] if t and t not in graph.constants]
+    histograms = Histograms(model, tensors, wishes.threads)
+    for i, feed in enumerate(calibration.feeds):
+        progress("calibration", i, len(calibration))
+        histograms.add([feed])
+    return histograms
+
+
+def _without(groups: dict[str, list[str]], excluded: Sequence[str]) -> list[str]:
+    return [name for layer, nodes in groups.items() if layer not in excluded for name in nodes]
