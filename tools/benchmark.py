@@ -2,8 +2,13 @@
 """Measure how fast a part of this project is, on this machine.
 
 examples:
+  tools/benchmark.py latency                                # stages of a pair, models and MediaPipe alternated
+  tools/benchmark.py latency --cores 1 --json out/latency.json
+  tools/benchmark.py accuracy --pairs 200                   # against per-view heatmaps and MediaPipe on each view
   tools/benchmark.py data                                   # synthetic training pairs per second
   tools/benchmark.py data --processes 1 --pairs 100 --json out/benchmark_data.json
+
+exit codes: 0 measured, 2 something was missing (the message says what)
 """
 
 from __future__ import annotations
@@ -16,7 +21,10 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "ros2_ws/src"))
-BENCHMARKS = {"data": ("rsb_pose_ros.data.synthetic.benchmark", "synthetic training pairs per second")}
+BENCHMARKS = {
+    "latency": ("rsb_pose_ros.benchmark.latency", "time of a pair by stage, and against MediaPipe Pose on each view"),
+    "data": ("rsb_pose_ros.data.synthetic.benchmark", "synthetic training pairs per second"),
+}
 """Name: (module with add_arguments(parser), run(arguments) → figures, text(figures) → table; what it measures)."""
 
 
