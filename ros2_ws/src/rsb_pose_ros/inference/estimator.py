@@ -13,7 +13,7 @@ from rsb_pose_ros.inference.network import CropObserver, StereoPoseNetwork, Timi
 from rsb_pose_ros.inference.person import Person
 from rsb_pose_ros.inference.providers import Provider
 from rsb_pose_ros.inference.track import FRAME_S, Track, plausible
-from rsb_pose_ros.inference.windows import person_window, search_windows
+from rsb_pose_ros.inference.windows import person_window, search_windows, steady
 from rsb_pose_ros.stereo import StereoRig
 
 MIN_CONFIDENCE = 0.4
@@ -128,6 +128,7 @@ class StereoPoseEstimator:
         crop = person_window(self._track.predicted(now), self._track.person.confidence, self.rig, self._network.size)
         if crop is None:
             return None
+        crop = steady(self._track.person.crop, crop)
         person = self._network.look(self.rig, left, right, crop, "fine")
         return person if self._accepted(person, KEEP * self.min_confidence) else None
 
