@@ -32,11 +32,15 @@ class ViewTables:
         if factor == 1:
             return cls(1, (0, 0, width, height), (xy, fraction))
         # Only what the window shows is averaged. One pixel outside blends with the border, two are black wherever they lie.
-        xy = np.clip(xy, -2, [width + 1, height + 1]).astype(np.int16)
-        low = np.clip(xy.reshape(-1, 2).min(0), 0, [width - 1, height - 1])
-        high = np.clip(xy.reshape(-1, 2).max(0) + 2, low + 1, [width, height])
-        area = (*(factor * low).tolist(), *(factor * high).tolist())
-        return cls(factor, area, ((xy - low).astype(np.int16), fraction))
+        low, high = [], []
+        axes = cv2.split(xy)
+        for places, end in zip(axes, (width, height)):
+            np.clip(places, -2, end + 1, out=places)
+            low.append(min(max(int(places.min()), 0), end - 1))
+            high.append(max(min(int(places.max()) + 2, end), low[-1] + 1))
+            places -= low[-1]
+        area = (factor * low[0], factor * low[1], factor * high[0], factor * high[1])
+        return cls(factor, area, (cv2.merge(axes), fraction))
 
     def cut(self, image: np.ndarray, out: np.ndarray) -> None:
         """Sample a raw image (H, W, 3) or (H, W) into `out` (S, S, 3) or (S, S); what lies outside is black."""
