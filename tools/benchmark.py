@@ -23,6 +23,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "ros2_ws/src"))
 BENCHMARKS = {
     "latency": ("rsb_pose_ros.benchmark.latency", "time of a pair by stage, and against MediaPipe Pose on each view"),
+    "accuracy": ("rsb_pose_ros.benchmark.accuracy", "errors against per-view heatmaps and MediaPipe Pose on each view"),
     "data": ("rsb_pose_ros.data.synthetic.benchmark", "synthetic training pairs per second"),
 }
 """Name: (module with add_arguments(parser), run(arguments) → figures, text(figures) → table; what it measures)."""

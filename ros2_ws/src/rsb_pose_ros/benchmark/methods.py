@@ -65,17 +65,15 @@ class OurNetwork:
         people: dict[str, list[Answer]] = {OURS: [], WITHOUT_PPT: [], **({PER_VIEW: []} if self.per_view else {})}
         for pair, cameras in zip(crops, projections):
             feed = {"crops": pair[None], "projections": cameras[None].astype(np.float32)}
-            outputs = {k: v[0] for k, v in zip(self._outputs, self._session.run(self._outputs, feed), strict=False)}
+            found = dict(zip(self._outputs, self._session.run(self._outputs, feed)))
+            outputs = {name: array[0] for name, array in found.items()}
             joints, initial, keypoints, confidence = checked(outputs, cameras, self.size)
             people[OURS].append((joints, keypoints, confidence))
             people[WITHOUT_PPT].append((initial, keypoints, confidence))
             if self.per_view:
-                places, sure = peaks(self._heatmaps(feed))
+                places, sure = peaks(found[self._outputs[-1]])
                 people[PER_VIEW].append(triangulated(places, sure.min(0), cameras, self.size))
         return {name: stacked(answers) for name, answers in people.items()}
-
-    def _heatmaps(self, feed: dict[str, np.ndarray]) -> np.ndarray:
-        return self._session.run(self._outputs[-1:], feed)[0]
 
 
 class MediaPipeOnEachView:

@@ -53,11 +53,9 @@ class StereoPoseEstimator:
         """
         if not 0 <= min_confidence <= 1:
             raise ValueError(f"min_confidence is {min_confidence}; expected 0 to 1")
-        self.rig = rig
         self.min_confidence = min_confidence
         self._network = StereoPoseNetwork(model, providers=providers, threads=threads, engine_cache=engine_cache)
-        self._windows = search_windows(rig, self._network.size, self._network.disparity_range)
-        self.reset()
+        self.use_rig(rig)
 
     @property
     def card(self) -> ModelCard:
@@ -94,6 +92,12 @@ class StereoPoseEstimator:
         self._next_id = 0
         self._next_tile = 0
         self._clock = 0.0
+
+    def use_rig(self, rig: StereoRig) -> None:
+        """Work with another calibration from the next pair on, and forget everybody."""
+        self.rig = rig
+        self._windows = search_windows(rig, self._network.size, self._network.disparity_range)
+        self.reset()
 
     def warm_up(self) -> None:
         """Run once on black windows: builds engines and fills caches, so that the first pair is not the slow one."""
