@@ -39,9 +39,13 @@ def main() -> int:
         command.add_argument("--json", type=Path, help="write the figures there, too")
     arguments = parser.parse_args()
     module = importlib.import_module(BENCHMARKS[arguments.benchmark][0])
+    from rsb_pose_ros.bags import BagError
+    from rsb_pose_ros.benchmark import BenchmarkError
+    from rsb_pose_ros.inference import ModelError
+
     try:
         figures = module.run(arguments)
-    except (OSError, ValueError) as error:
+    except (BagError, BenchmarkError, ModelError, OSError, ValueError) as error:
         print(f"benchmark: {error}", file=sys.stderr)
         return 2
     print(module.text(figures))

@@ -93,8 +93,15 @@ def test_joints_behind_infinity_place_no_window():
 
 @pytest.mark.parametrize(
     ("shift", "disparity", "side", "stays"),
-    [((5, -5), 0, 400, True), ((0, 0), 8, 400, True), ((0, 0), 0, 415, True)]
-    + [((15, 0), 0, 400, False), ((0, -15), 0, 400, False), ((0, 0), 20, 400, False), ((0, 0), 0, 430, False)],
+    [
+        ((5, -5), 0, 400, True),
+        ((0, 0), 8, 400, True),
+        ((0, 0), 0, 415, True),
+        ((15, 0), 0, 400, False),
+        ((0, -15), 0, 400, False),
+        ((0, 0), 20, 400, False),
+        ((0, 0), 0, 430, False),
+    ],
 )
 def test_a_window_stays_while_it_would_move_little(shift, disparity, side, stays):
     before = StereoCrop.centred(np.array([300.0, 200.0]), 400.0, 10.0, 256)

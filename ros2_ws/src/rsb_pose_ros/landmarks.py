@@ -39,6 +39,9 @@ LANDMARKS_OF_JOINTS: Final[dict[str, tuple[int, ...]]] = {
 COMPARED: Final = np.array([name not in ("head_top", "thorax") for name in JOINT_NAMES])
 """(17,) bool: joints on which MediaPipe is measured."""
 
+OWN_LANDMARK: Final = np.array([len(LANDMARKS_OF_JOINTS[name]) == 1 for name in JOINT_NAMES])
+"""(17,) bool: joints that are one landmark, no midpoint."""
+
 
 def joints_of_landmarks(landmarks: np.ndarray) -> np.ndarray:
     """Joints (..., 17, k) from landmarks (..., 33, k); midpoints are means."""

@@ -43,7 +43,7 @@ def load_clip(bag: Path, size: tuple[int, int], pairs: int) -> Clip:
     with StereoBag(bag) as recording:
         rig = recording.rig()
         scale, offset = fitted(rig.cameras[0].size, size)
-        taken = []
+        taken: list[ClipPair] = []
         for pair in recording.pairs():
             if len(taken) == pairs:
                 break

@@ -38,7 +38,7 @@ def empty_pairs(ranges: SyntheticConfig, shared: Path, bodies: Path, count: int)
         generator = np.random.default_rng(seed)
         what = pairs.compose(generator)
         view, images = what.view, []
-        for side, projection in enumerate(view.projections):
+        for projection in view.projections:
             camera = np.array([projection[0, 0], projection[1, 1], projection[0, 2], projection[1, 2]], np.float32)
             origin = view.rotation.T @ [-projection[0, 3] / projection[0, 0], 0, 0]
             rotation = view.rotation.astype(np.float32)

@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 
 from rsb_pose_ros.benchmark.clip import Clip, load_clip
-from rsb_pose_ros.benchmark.mediapipe_process import MediaPipeError, MediaPipePose, make_environment
-from rsb_pose_ros.benchmark.node_memory import NodeMemoryError, node_memory, resident_mb
+from rsb_pose_ros.benchmark.mediapipe_process import MediaPipePose, make_environment
+from rsb_pose_ros.benchmark.node_memory import node_memory, resident_mb
 from rsb_pose_ros.benchmark.stages import AROUND, StagedEstimator, decode, message_builder
 from rsb_pose_ros.images import to_array
 
@@ -41,7 +41,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `tools/benchmark.py latency`."""
     parser.epilog, parser.formatter_class = EXAMPLES, argparse.RawDescriptionHelpFormatter
     parser.add_argument("--model", type=Path, default=ROOT / "models/rsb_pose_edge.onnx", help="float model")
-    parser.add_argument("--int8", type=Path, help="the same, quantized (default: models/rsb_pose_edge_int8_cpu.onnx, if there)")
+    parser.add_argument(
+        "--int8", type=Path, help="the same, quantized (default: models/rsb_pose_edge_int8_cpu.onnx, if there)"
+    )
     parser.add_argument("--refiner", type=Path, default=ROOT / "models/ppt.onnx", help="pose transformer alone")
     parser.add_argument("--bag", type=Path, default=ROOT / "tests/fixtures/demo_bag", help="recording that is shown")
     parser.add_argument("--sizes", nargs="+", type=size, default=[(1280, 720), (640, 480)], metavar="WxH")
@@ -64,7 +66,7 @@ def size(text: str) -> tuple[int, int]:
 
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Figures by size and model, ratios, memory. Raises ValueError, OSError."""
+    """Figures by size and model, ratios, memory. Raises ValueError, BagError, ModelError, BenchmarkError."""
     import cv2
 
     cv2.setNumThreads(1)
@@ -72,12 +74,9 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         raise ValueError(f"--pairs is {arguments.pairs}; expected at least 1")
     _bind_to_cores(arguments.cores)
     models = _models(arguments)
-    try:
-        mediapipe = None if arguments.without_mediapipe else make_environment()
-        sizes = {f"{w}x{h}": _measure((w, h), models, mediapipe, arguments) for w, h in arguments.sizes}
-        node = None if arguments.without_node else _node_memory(models, arguments.bag)
-    except (MediaPipeError, NodeMemoryError) as error:
-        raise OSError(str(error)) from error
+    mediapipe = None if arguments.without_mediapipe else make_environment()
+    sizes = {f"{w}x{h}": _measure((w, h), models, mediapipe, arguments) for w, h in arguments.sizes}
+    node = None if arguments.without_node else _node_memory(models, arguments.bag)
     return {
         "benchmark": "latency",
         "models": [model.name for model in models],
@@ -95,6 +94,10 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
 def _models(arguments: argparse.Namespace) -> list[Path]:
     shipped = ROOT / "models/rsb_pose_edge_int8_cpu.onnx"
     int8 = arguments.int8 or (shipped if shipped.is_file() else None)
+    if int8 and int8.stem == arguments.model.stem:
+        raise ValueError(
+            f"--model and --int8 are both named {int8.stem}; expected two names to tell their figures apart"
+        )
     return [arguments.model, *([int8] if int8 else [])]
 
 
@@ -204,7 +207,7 @@ def _refine_alone(model: Path, threads: int, runs: int) -> dict[str, float]:
     from rsb_pose_ros.inference import PoseRefiner
 
     refiner = PoseRefiner(model, providers=["cpu"], threads=threads)
-    joints = np.random.default_rng(0).normal(0, 0.3, (17, 3)) + [0, 0, 3.0]
+    joints = np.random.default_rng(0).normal(0, 0.3, (17, 3)) + np.array([0, 0, 3.0])
     seconds = []
     for _ in range(runs + WARM_UP):
         start = time.perf_counter()

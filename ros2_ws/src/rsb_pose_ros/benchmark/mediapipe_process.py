@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from rsb_pose_ros.benchmark import BenchmarkError
 from rsb_pose_ros.landmarks import LANDMARK_COUNT
 
 ROOT = Path(__file__).resolve().parents[4]
@@ -25,7 +26,7 @@ VERSIONS = ("3.12", "3.11", "3.10", "3.9")
 """Pythons for which there is a wheel."""
 
 
-class MediaPipeError(RuntimeError):
+class MediaPipeError(BenchmarkError):
     """MediaPipe cannot be installed, started or asked."""
 
 

@@ -10,13 +10,15 @@ import tempfile
 import time
 from pathlib import Path
 
+from rsb_pose_ros.benchmark import BenchmarkError
+
 ROOT = Path(__file__).resolve().parents[4]
 NODE = "stereo/rsb_pose"
 PATIENCE = 60.0
 """Seconds for the node to say something, and to end."""
 
 
-class NodeMemoryError(RuntimeError):
+class NodeMemoryError(BenchmarkError):
     """The node or the player did not run; the message holds the end of its log."""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,7 @@ class StagedEstimator:
         if self._build is not None:
             self._build(people)
         clock.append(time.perf_counter())
-        view, estimate, smooth, messages = (after - before for before, after in zip(clock, clock[1:]))
+        view, estimate, smooth, messages = (after - before for before, after in pairwise(clock))
         timing = self.estimator.timing
         durations = {
             "view": view,

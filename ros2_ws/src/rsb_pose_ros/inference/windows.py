@@ -113,6 +113,10 @@ def steady(previous: StereoCrop, wanted: StereoCrop) -> StereoCrop:
     """The previous windows while they are nearly those that are wanted, else these."""
     side = previous.side
     centre = (wanted.side - side) / 2
-    moved = (wanted.left - previous.left + centre, wanted.right - previous.right + centre, wanted.top - previous.top + centre)
+    moved = (
+        wanted.left - previous.left + centre,
+        wanted.right - previous.right + centre,
+        wanted.top - previous.top + centre,
+    )
     same_size = previous.size == wanted.size and abs(wanted.side - side) <= STEADY_SCALE * side
     return previous if same_size and max(map(abs, moved)) <= STEADY_SHIFT * side else wanted
