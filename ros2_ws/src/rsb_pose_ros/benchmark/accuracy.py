@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import fields
 from pathlib import Path
@@ -193,7 +193,7 @@ def ratio(ours: np.ndarray, other: np.ndarray, of: str, resamples: int = RESAMPL
     of: "mean" or "median"; low, high: 95 % interval, pairs drawn anew (bootstrap), because joints of one pair err together.
     """
     both = np.isfinite(ours) & np.isfinite(other)
-    centre: Callable[..., Any] = {"mean": np.mean, "median": np.median}[of]
+    centre = np.mean if of == "mean" else np.median
     rows = [np.stack([a[keep], b[keep]]) for a, b, keep in zip(ours, other, both) if keep.any()]
     if not rows:
         return dict.fromkeys(("ratio", "low", "high", "ours", "other"), float("nan")) | {"joints": 0}

@@ -6,6 +6,7 @@ Machines are shared and noisy: whatever slows one of them slows all, and the rat
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import platform
 import time
@@ -119,6 +120,8 @@ def _measure(
     clip = load_clip(arguments.bag, size, arguments.pairs + WARM_UP)
     build = message_builder()
     ours = [StagedEstimator(model, clip.rig, arguments.threads, build) for model in models]
+    gc.collect()
+    gc.freeze()  # as the node does it
     with ExitStack() as stack:
         partner = stack.enter_context(MediaPipePose(mediapipe, still=False)) if mediapipe else None
         samples, found, runs = _alternate(clip, ours, partner, arguments.pairs)
