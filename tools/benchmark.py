@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import json
 import sys
 from pathlib import Path
 
@@ -41,6 +40,7 @@ def main() -> int:
     module = importlib.import_module(BENCHMARKS[arguments.benchmark][0])
     from rsb_pose_ros.bags import BagError
     from rsb_pose_ros.benchmark import BenchmarkError
+    from rsb_pose_ros.evaluation.report import write_json
     from rsb_pose_ros.inference import ModelError
 
     try:
@@ -51,7 +51,7 @@ def main() -> int:
     print(module.text(figures))
     if arguments.json:
         arguments.json.parent.mkdir(parents=True, exist_ok=True)
-        arguments.json.write_text(json.dumps(figures, indent=2) + "\n")
+        write_json(figures, arguments.json)
     return 0
 
 

@@ -49,6 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--bag", type=Path, default=ROOT / "tests/fixtures/demo_bag", help="recording that is shown")
     parser.add_argument("--sizes", nargs="+", type=size, default=[(1280, 720), (640, 480)], metavar="WxH")
     parser.add_argument("--pairs", type=int, default=100, help="measured pairs of each size (default 100)")
+    parser.add_argument("--provider", default="cpu", help="of our models: cpu, cuda, tensorrt (default cpu)")
     parser.add_argument("--threads", type=int, default=0, help="of ONNX Runtime; 0 leaves it to it")
     parser.add_argument("--cores", type=int, help="bind everything to so many cores")
     parser.add_argument("--without-mediapipe", action="store_true", help="do not install or run MediaPipe")
@@ -82,6 +83,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         "benchmark": "latency",
         "models": [model.name for model in models],
         "pairs": arguments.pairs,
+        "provider": arguments.provider,
         "threads": arguments.threads,
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "sizes": sizes,
@@ -119,7 +121,10 @@ def _measure(
     """One picture size."""
     clip = load_clip(arguments.bag, size, arguments.pairs + WARM_UP)
     build = message_builder()
-    ours = [StagedEstimator(model, clip.rig, arguments.threads, build) for model in models]
+    ours = [
+        StagedEstimator(model, clip.rig, build, provider=arguments.provider, threads=arguments.threads)
+        for model in models
+    ]
     gc.collect()
     gc.freeze()  # as the node does it
     with ExitStack() as stack:

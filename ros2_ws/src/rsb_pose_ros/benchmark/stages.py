@@ -23,10 +23,12 @@ Publish = Callable[[Sequence[Person]], None]
 class StagedEstimator:
     """An estimator that follows a clip, and the durations of its last pair by stage, seconds."""
 
-    def __init__(self, model: Path, rig: StereoRig, threads: int, build: Publish | None) -> None:
+    def __init__(
+        self, model: Path, rig: StereoRig, build: Publish | None, *, provider: str = "cpu", threads: int = 0
+    ) -> None:
         """build: makes the messages; None where ROS is not installed."""
         self.name = model.stem
-        self.estimator = StereoPoseEstimator(model, rig, providers=["cpu"], threads=threads)
+        self.estimator = StereoPoseEstimator(model, rig, providers=[provider], threads=threads)
         self.estimator.warm_up()
         self._smoother = PersonSmoother()
         self._build = build
