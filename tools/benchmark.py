@@ -34,12 +34,16 @@ def main() -> int:
     commands = parser.add_subparsers(dest="benchmark", required=True)
     for name, (module, summary) in BENCHMARKS.items():
         command = commands.add_parser(name, help=summary)
-        importlib.import_module(module).add_arguments(command)
+        measured = importlib.import_module(module)
+        measured.add_arguments(command)
         command.add_argument("--json", type=Path, help="write the figures there, too")
+        if hasattr(measured, "markdown"):
+            command.add_argument("--into", type=Path, help="Markdown page whose tables of this benchmark are replaced")
     arguments = parser.parse_args()
     module = importlib.import_module(BENCHMARKS[arguments.benchmark][0])
     from rsb_pose_ros.bags import BagError
     from rsb_pose_ros.benchmark import BenchmarkError
+    from rsb_pose_ros.benchmark.markdown import insert
     from rsb_pose_ros.evaluation.report import write_json
     from rsb_pose_ros.inference import ModelError
 
@@ -52,6 +56,12 @@ def main() -> int:
     if arguments.json:
         arguments.json.parent.mkdir(parents=True, exist_ok=True)
         write_json(figures, arguments.json)
+    if getattr(arguments, "into", None):
+        try:
+            insert(arguments.into, module.marker(figures), module.markdown(figures))
+        except (OSError, ValueError) as error:
+            print(f"benchmark: {error}", file=sys.stderr)
+            return 2
     return 0
 
 

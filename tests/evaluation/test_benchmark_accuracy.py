@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rsb_pose_ros.benchmark.accuracy import judged, observe_all, ratio, text
+from rsb_pose_ros.benchmark.accuracy import judged, markdown, marker, observe_all, ratio, targets, text
 from rsb_pose_ros.benchmark.empty_scenes import upper_rate
 from rsb_pose_ros.benchmark.heatmaps import peaks
+from rsb_pose_ros.benchmark.markdown import insert
 from rsb_pose_ros.benchmark.methods import MEDIAPIPE, OURS, PER_VIEW, WITHOUT_PPT, OurNetwork
 from rsb_pose_ros.evaluation.onnx_windows import OnnxWindows
 from rsb_pose_ros.skeleton import JOINT_COUNT
@@ -79,8 +80,23 @@ def test_ratios_are_of_what_both_found(result):
     assert (against["ratio"], against["joints"]) == (pytest.approx(0.5), 3 * 15)
     hidden = found["3D error of hidden joints, with PPT / without, mean"]
     assert (hidden["ratio"], hidden["joints"]) == (pytest.approx(0.5), 3 * 3)
-    table = text({**result, "model": "m", "synthetic_test_version": 2, "false_people": None})
-    assert MEDIAPIPE in table and "0.50" in table
+
+
+def test_targets_are_met_or_missed_and_all_can_be_read(result, tmp_path):
+    empty = {"pairs": 500, "found": 1, "rate": 0.002, "rate_below_95": 0.01}
+    judged_targets = targets(result, empty)
+    assert [t["met"] for t in judged_targets] == [False, True, True, True, False]
+    assert judged_targets[0]["measured"] == pytest.approx(50)
+    record = {**result, "model": "m", "synthetic_test_version": 2, "false_people": empty, "targets": judged_targets}
+    assert MEDIAPIPE in text(record) and "missed" in text(record)
+    page = tmp_path / "page.md"
+    page.write_text(f"before\n<!-- {marker(record)} -->\nold\n<!-- end -->\nafter\n<!-- end -->\n")
+    insert(page, marker(record), markdown(record))
+    written = page.read_text()
+    assert written.startswith("before\n<!--") and written.endswith("<!-- end -->\nafter\n<!-- end -->\n")
+    assert "old" not in written and "| 0.50 |" in written and "10.0 in 1 000" in written
+    with pytest.raises(ValueError, match="no lines <!-- another -->"):
+        insert(page, "another", "")
 
 
 def test_a_ratio_has_an_interval_that_holds_it():

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from rsb_pose_ros.benchmark.clip import Clip, load_clip
+from rsb_pose_ros.benchmark.markdown import table as markdown_table
 from rsb_pose_ros.benchmark.mediapipe_process import MediaPipePose, make_environment
 from rsb_pose_ros.benchmark.node_memory import node_memory, resident_mb
 from rsb_pose_ros.benchmark.stages import AROUND, StagedEstimator, decode, message_builder
@@ -272,3 +273,50 @@ def _size_lines(name: str, part: dict[str, Any], models: list[str]) -> list[str]
 
 def _row(label: str, figures: dict[str, float]) -> str:
     return f"{label:44}{figures['p50']:9.2f}{figures['p95']:9.2f}{figures['max']:9.2f}"
+
+
+def marker(result: dict[str, Any]) -> str:
+    """Of the place in a page that `markdown` belongs to."""
+    return f"benchmark latency, cores: {result['cores']}"
+
+
+def markdown(result: dict[str, Any]) -> str:
+    """The figures for docs/performance.md."""
+    sizes, names = result["sizes"], [Path(model).stem for model in result["models"]]
+    columns = [(size, name) for size in sizes for name in names]
+
+    def row(label: str, stage: str) -> list[str]:
+        return [label, *(_percentiles(sizes[size][name]["ms"][stage]) for size, name in columns)]
+
+    rows = [row(f"`{stage}`", stage) for stage in AROUND]
+    rows += [row("**everything but the network**", "around"), row("network", "network"), row("**whole pair**", "total")]
+    rows.append(["pairs/s", *(f"{sizes[size][name]['pairs_per_s']:.1f}" for size, name in columns)])
+    rows.append(
+        ["network runs a pair", *(f"{sizes[size][name]['network_runs_per_pair']:.2f}" for size, name in columns)]
+    )
+    rows.append(["JPEG decoding, on top", *(_percentiles(sizes[size]["decode_ms"]) for size, _ in columns)])
+    if all("mediapipe" in part for part in sizes.values()):
+        rows.append(
+            ["MediaPipe Pose ×2", *(_percentiles(sizes[size]["mediapipe"]["ms"]["total"]) for size, _ in columns)]
+        )
+    lines = [
+        f"{result['machine']}, {result['cores']} used, load {result['load_average']:.1f}; ms, p50 / p95 of "
+        f"{result['pairs']} pairs:",
+        "",
+        markdown_table(["", *(f"{size} `{name}`" for size, name in columns)], rows),
+        "",
+        markdown_table(
+            ["times faster (medians)", *sizes],
+            [
+                [what, *(f"{part['ratios'][what]:.2f}" for part in sizes.values())]
+                for what in next(iter(sizes.values()))["ratios"]
+            ],
+        ),
+    ]
+    for model, memory in (result["node_rss_mb"] or {}).items():
+        lines += ["", f"Node with `{model}`: {memory['following']:.0f} MB resident, {memory['peak']:.0f} MB at most."]
+    return "\n".join(lines)
+
+
+def _percentiles(figures: dict[str, float]) -> str:
+    return f"{figures['p50']:.2f} / {figures['p95']:.2f}"
