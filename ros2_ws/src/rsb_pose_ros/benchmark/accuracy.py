@@ -188,7 +188,11 @@ def targets(result: dict[str, Any], false_people: dict[str, float] | None) -> li
         AGAINST_MEDIAPIPE: (compared.get(AGAINST_MEDIAPIPE, {}).get("ratio"), 0.5),
         AGAINST_HEATMAPS: (compared.get(AGAINST_HEATMAPS, {}).get("ratio"), 0.7),
         HIDDEN_WITH_PPT: (compared[HIDDEN_WITH_PPT]["ratio"], 0.85),
-        "false people a picture of an empty room": (false_people and false_people["rate"], 0.001),
+        # Nothing seen in a few rooms proves nothing: it takes 3 000 rooms without a false person.
+        "false people a picture of an empty room, with 95 % certainty": (
+            false_people and false_people["rate_below_95"],
+            0.001,
+        ),
     }
     return [
         {"target": name, "measured": value, "limit": limit, "met": bool(value <= limit)}

@@ -57,7 +57,10 @@ def make_environment(environment: Path = ENVIRONMENT) -> Path:
     if (python := environment_python(environment)) is not None:
         return python
     interpreter = _interpreter()
-    print(f"installing {PACKAGE} into {environment} with {interpreter} (once; about 130 MB to download, 410 MB on disk)", file=sys.stderr)
+    print(
+        f"installing {PACKAGE} into {environment} with {interpreter} (once; about 130 MB to download, 410 MB on disk)",
+        file=sys.stderr,
+    )
     environment.parent.mkdir(parents=True, exist_ok=True)
     steps = (
         [str(ROOT / "tools/make_venv.sh"), str(environment), str(REQUIREMENTS)],
