@@ -16,7 +16,7 @@ from rsb_pose_ros.model.pose_transformer import PoseTransformer
 from rsb_pose_ros.model.resnet import PoseResNet
 from rsb_pose_ros.model.second_look import SecondLook
 from rsb_pose_ros.model.softargmax import CoKeypoints, soft_argmax
-from rsb_pose_ros.model.stereo_volume import shift_right, stereo_volume
+from rsb_pose_ros.model.stereo_volume import shifts_right, stereo_volume
 from rsb_pose_ros.model.triangulation import covariance, triangulate
 from rsb_pose_ros.model.v2v import V2VRegressor
 from rsb_pose_ros.skeleton import JOINT_COUNT
@@ -103,8 +103,8 @@ class EdgeCoKeypoints(nn.Module):
 
     def agree(self, left: Tensor, right: Tensor) -> Tensor:
         """(B, 17, D, H, W) from heatmap logits (B, 17, H, W) of both views."""
-        left, right = left * self.agreement, right * self.agreement - UNSEEN_LOGIT
-        return torch.stack([left + shift_right(right, d) + UNSEEN_LOGIT for d in self.disparities], dim=2)
+        left, right = left * self.agreement + UNSEEN_LOGIT, right * self.agreement - UNSEEN_LOGIT
+        return torch.stack([left + shifted for shifted in shifts_right(right, self.disparities)], dim=2)
 
 
 class RSBPose(nn.Module):
