@@ -170,9 +170,8 @@ def gather(arguments: argparse.Namespace, model: Path) -> tuple[Windows, Windows
     held_out = windows(arguments, model, other, arguments.held_out_pairs, (1, share))
     for source, found in ((arguments.calibration, calibration), (other, held_out)):
         if not found.found:
-            raise ModelError(
-                f"{source}: nobody was found in {found.pairs} pair{'s' if found.pairs > 1 else ''}; expected people, whose crops set the ranges"
-            )
+            count = "1 pair" if found.pairs == 1 else f"{found.pairs} pairs"
+            raise ModelError(f"{source}: nobody was found in {count}; expected people, whose crops set the ranges")
     print(
         f"calibration: {len(calibration)} windows of {calibration.pairs} pairs, somebody found in {calibration.found}; "
         f"held out: {len(held_out)} windows of {held_out.pairs}"
