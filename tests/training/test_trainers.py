@@ -64,6 +64,17 @@ def test_co_keypoints_learn_and_resume(tmp_path: Path) -> None:
     assert (tmp_path / "log.jsonl").read_text().count("\n") == 1
 
 
+def test_end_to_end_trains_the_transformer_too_and_stage_one_does_not(tmp_path: Path) -> None:
+    batch = {k: v[None] for k, v in next(iter(OnePair())).items()}
+    for joint in (False, True):
+        one = trainer(tmp_path / str(joint), 10)
+        one = CoKeypointTrainer(one.config, replace(one.plan, end_to_end=joint), tmp_path)
+        before = [p.clone() for p in one.model.transformer.parameters()]
+        terms = one.train_step(dict(batch))
+        moved = any(not torch.equal(p, q) for p, q in zip(before, one.model.transformer.parameters(), strict=True))
+        assert moved is joint and ("joints" in terms) is joint
+
+
 def test_a_degenerate_batch_does_not_end_the_run(tmp_path: Path) -> None:
     one = trainer(tmp_path, 10)
     batch = {k: v[None] for k, v in next(iter(OnePair())).items()}

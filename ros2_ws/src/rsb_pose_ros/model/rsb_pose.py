@@ -151,15 +151,17 @@ class RSBPose(nn.Module):
         if self.second_look is not None:
             uvd, variance = self.second_look(both.fine, split_views(features)[0], uvd, projections)
         initial = triangulate(uvd, projections)
+        spread = covariance(initial, variance * self.variance_scale, projections)
         heatmaps = heatmaps.unflatten(0, (-1, 2))
         return Estimate(
-            joints=self.transformer(initial),
+            # What is told of uncertainty stays honest: the refined joints' errors do not shape it.
+            joints=self.transformer(initial, spread.detach() if self.config.transformer.informed else None),
             joints_initial=initial,
             co_keypoints=keypoints,
             uvd=uvd,
             variance=variance,
             confidence_logits=self.confidence(keypoints, heatmaps.amax((3, 4)), pooled),
-            covariance=covariance(initial, variance * self.variance_scale, projections),
+            covariance=spread,
             heatmaps=heatmaps,
             co_heatmap=co_heatmap,
         )

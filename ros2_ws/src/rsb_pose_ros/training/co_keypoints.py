@@ -1,4 +1,7 @@
-"""Stage (a): backbone, attention mask and co-keypoints on stereo pairs; the pose transformer is not touched."""
+"""Stage (a): backbone, attention mask and co-keypoints on stereo pairs; stage (c): with the pose transformer, end to end.
+
+Stage (a) does not touch the transformer: what a random estimator triangulates is garbage, and its gradient ruins both.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ import math
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -46,13 +49,16 @@ LANDMARKS_OF_JOINTS: dict[str, tuple[int, ...]] = {
 # Measured on renderings: with this gain the published heatmaps, read as logits of a softmax, are best calibrated.
 HEATMAP_START_GAIN = 1.0
 HEATMAP_RATE_SHARE = 0.1
+TRANSFORMER_RATE_SHARE = 0.3
+JOINTS_WEIGHT = 2.0
+"""End to end: of the refined joints' error, as much as of the triangulated ones'."""
 
 
 @dataclass(frozen=True)
 class Plan:
     """One run of this stage: so many steps or, where `minutes` is given, at most so long. size: crop side, pixels.
 
-    int8_share: of the batches whose features a backbone makes that rounds as its INT8 file will.
+    int8_share: of the batches whose features a backbone makes that rounds as its INT8 file will. end_to_end: stage (c).
     """
 
     steps: int
@@ -66,6 +72,7 @@ class Plan:
     workers: int = 1
     save_every: int = 100
     int8_share: float = 0.0
+    end_to_end: bool = False
     weights: LossWeights = field(default_factory=LossWeights)
 
 
@@ -125,18 +132,20 @@ class CoKeypointTrainer:
     def __init__(self, config: ModelConfig, plan: Plan, folder: Path, device: str = "cpu") -> None:
         self.config, self.plan, self.folder, self.device = config, plan, folder, torch.device(device)
         self.model = RSBPose(config).to(self.device, memory_format=torch.channels_last)
-        self.model.transformer.requires_grad_(False)
+        self.model.transformer.requires_grad_(plan.end_to_end)
         if plan.backbone_rate == 0:
             self.model.backbone.requires_grad_(False)
         backbone = [p for p in self.model.backbone.parameters() if p.requires_grad]
         heatmaps = list(self.model.heatmaps.parameters())
-        known = {id(p) for p in self.model.backbone.parameters()} | {id(p) for p in heatmaps}
+        transformer = [p for p in self.model.transformer.parameters() if p.requires_grad]
+        known = {id(p) for p in [*self.model.backbone.parameters(), *heatmaps, *transformer]}
         rest = [p for p in self.model.parameters() if p.requires_grad and id(p) not in known]
         groups = [
             {"params": rest, "base": plan.rate},
             # They start from BlazePose's and feed everything else: large steps shake the rest.
             {"params": heatmaps, "base": plan.rate * HEATMAP_RATE_SHARE},
             {"params": backbone, "base": plan.backbone_rate},
+            {"params": transformer, "base": plan.rate * TRANSFORMER_RATE_SHARE},
         ]
         self.optimiser = torch.optim.AdamW(
             [g for g in groups if g["params"]], lr=plan.rate, weight_decay=plan.weight_decay
@@ -230,7 +239,8 @@ class CoKeypointTrainer:
         # On a CPU bfloat16 gains nothing in the backward pass; there only the backbone uses it.
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.device.type == "cuda"):
             estimate = self.model.from_features(features.as_float(), batch["projections"])
-        loss, terms = co_keypoint_loss(estimate, targets, self.plan.size, self.config.disparities, self.plan.weights)
+        weights = replace(self.plan.weights, joints=JOINTS_WEIGHT) if self.plan.end_to_end else self.plan.weights
+        loss, terms = co_keypoint_loss(estimate, targets, self.plan.size, self.config.disparities, weights)
         if not torch.isfinite(loss):
             # One degenerate batch must not end a run of hours.
             self.optimiser.zero_grad(set_to_none=True)
