@@ -22,6 +22,8 @@ EXAMPLES = """examples:
   python tools/train.py finish --config config/models/rsb_pose_edge.yaml --start runs/edge_look/last.pt \
       --transformer runs/ppt/best.pt --output runs/edge            # calibrated covariance, measured figures
 """
+PROCESS_SEEDS = 50_000_000
+"""Between the first pairs of processes that torchrun started."""
 
 
 def main() -> int:
@@ -124,8 +126,8 @@ def train_co_keypoints(arguments: argparse.Namespace) -> int:
     elif getattr(arguments, "blazepose", None):
         start_from_blazepose(trainer.model, arguments.blazepose)
         trainer.average.module.load_state_dict(trainer.model.state_dict())
-    # A resumed run must not see its first pairs again.
-    seed = arguments.seed + trainer.step * plan.batch
+    # A resumed run must not see its first pairs again, nor processes each other's.
+    seed = arguments.seed + trainer.step * plan.batch * trainer.processes + trainer.rank * PROCESS_SEEDS
     trainer.run(SyntheticPairsDataset(arguments.data, arguments.shared, arguments.bodies, seed=seed))
     return 0
 
