@@ -21,9 +21,10 @@ class Recipe:
 
     symmetric: zero points 0, signed activations (TensorRT); else unsigned with zero points (VNNI, Arm dot products).
     outputs: Q/DQ behind operators too (a CPU kernel needs both ends; an activation then vanishes in the zero point and
-    range of its convolution); TensorRT places its own and fuses better without. half: the rest of the heavy operators
-    computes in float16. logits: the co-heatmap is summed in 8 bits, too; it is the largest tensor of all, and on a CPU
-    its sum takes as long as a tenth of the convolutions (docs/performance.md).
+    range of its convolution); TensorRT places its own and fuses better without. half: the transformer computes in float16.
+    logits: the co-heatmap is summed in 8 bits, too; it is the largest tensor of all, and on a CPU its sum takes as long
+    as a tenth of the convolutions (docs/performance.md). operators: TensorRT wants the scales of a transposed convolution
+    per input channel, which ONNX Runtime's quantizer does not write, and in 3D runs it in float anyway.
     """
 
     scheme: str
@@ -37,7 +38,7 @@ class Recipe:
 
 
 RECIPES = {
-    "jetson": Recipe("S8S8 symmetric", True, False, True, False, ("Conv", "ConvTranspose", "Add")),
+    "jetson": Recipe("S8S8 symmetric", True, False, True, False, ("Conv", "Add")),
     "cpu": Recipe(
         "U8S8 asymmetric",
         False,
