@@ -4,7 +4,7 @@ DEMO_ENV := .venv-demo
 DEV_ENV := .venv-dev
 export PYTHON
 
-.PHONY: help demo test lint format clean
+.PHONY: help demo test bench lint format clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -15,6 +15,9 @@ demo: $(DEMO_ENV)/.complete ## player and node over DDS in real time; writes out
 
 test: $(DEV_ENV)/.complete ## all tests (ARGS="-k node")
 	$(DEV_ENV)/bin/python -m pytest $(ARGS)
+
+bench: $(DEMO_ENV)/.complete ## latency by stage, beside MediaPipe Pose on each view (ARGS="--cores 1 --json out/latency.json")
+	$(DEMO_ENV)/bin/python tools/benchmark.py latency $(ARGS)
 
 lint: $(DEV_ENV)/.complete ## style and types
 	$(DEV_ENV)/bin/ruff check .

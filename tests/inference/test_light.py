@@ -6,7 +6,9 @@ import sys
 import pytest
 
 
-@pytest.mark.parametrize("module", ["inference", "images", "bags", "stereo", "evaluation.run"])
+@pytest.mark.parametrize(
+    "module", ["inference", "images", "bags", "stereo", "evaluation.run", "benchmark.latency", "benchmark.accuracy"]
+)
 def test_running_needs_neither_torch_nor_ros_nor_onnx(module):
     code = (
         f"import sys, rsb_pose_ros.{module}\n"

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from rsb_pose_ros.inference.network import colour, read_person
+from rsb_pose_ros.inference.network import read_person
 from rsb_pose_ros.stereo import StereoCrop, project
 from tests.inference.blob_scene import pinhole_rig, standing_at
 
@@ -54,11 +54,6 @@ def test_answers_are_copies():
         array[:] = 0
     np.testing.assert_array_equal(person.joints, JOINTS)
     assert person.confidence.min() > 0.8
-
-
-def test_grey_becomes_colour():
-    grey = np.arange(32, dtype=np.uint8).reshape(2, 4, 4)
-    np.testing.assert_array_equal(colour(grey), np.repeat(grey[..., None], 3, -1))
 
 
 def test_a_joint_far_behind_the_body_is_not_part_of_it():

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from rsb_pose_ros.inference.windows import person_window, search_windows, searched_bounds
+from rsb_pose_ros.inference.windows import person_window, search_windows, searched_bounds, steady
 from rsb_pose_ros.stereo import StereoCrop, project
 from tests.inference.blob_scene import pinhole_rig, standing_at
 from tests.stereo.rigs import fisheye, verged
@@ -89,3 +89,21 @@ def test_the_window_of_somebody_very_near_does_not_grow_beyond_the_picture():
 def test_joints_behind_infinity_place_no_window():
     behind = keypoints(standing_at(0, 0, 2.0))[::-1].copy()
     assert person_window(behind, SURE, RIG, 256) is None
+
+
+@pytest.mark.parametrize(
+    ("shift", "disparity", "side", "stays"),
+    [
+        ((5, -5), 0, 400, True),
+        ((0, 0), 8, 400, True),
+        ((0, 0), 0, 415, True),
+        ((15, 0), 0, 400, False),
+        ((0, -15), 0, 400, False),
+        ((0, 0), 20, 400, False),
+        ((0, 0), 0, 430, False),
+    ],
+)
+def test_a_window_stays_while_it_would_move_little(shift, disparity, side, stays):
+    before = StereoCrop.centred(np.array([300.0, 200.0]), 400.0, 10.0, 256)
+    wanted = StereoCrop.centred(np.array([300.0, 200.0]) + shift, side, 10.0 + disparity, 256)
+    assert steady(before, wanted) is (before if stays else wanted)

@@ -78,17 +78,18 @@ def figures(table: WindowTable) -> dict[str, float]:
     errors = 1000 * metrics.distances(table.joints, table.truth)
     relative = metrics.distances(metrics.root_relative(table.joints), metrics.root_relative(table.truth))
     aligned = metrics.distances(metrics.procrustes_aligned(table.joints, table.truth), table.truth)
-    finite = errors[np.isfinite(errors)]
+    disparity = metrics.disparity_errors(table.keypoints, table.truth_keypoints)
     return {
         "pairs": len(errors),
         "joints": int(metrics.expected_joints(table.truth).sum()),
         "mpjpe_mm": metrics.mean(errors),
-        "median_mm": float(np.median(finite)) if finite.size else float("nan"),
+        "median_mm": metrics.median(errors),
         "root_relative_mm": 1000 * metrics.mean(relative),
         "pa_mpjpe_mm": 1000 * metrics.mean(aligned),
         "pck_150mm": metrics.pck(errors / 1000, table.truth),
         "keypoint_px": metrics.mean(np.linalg.norm(table.keypoints - table.truth_keypoints, axis=-1)),
-        "disparity_px": metrics.mean(metrics.disparity_errors(table.keypoints, table.truth_keypoints)),
+        "disparity_px": metrics.mean(disparity),
+        "disparity_median_px": metrics.median(disparity),
         "coverage": metrics.coverage(errors, table.truth),
     }
 

@@ -44,6 +44,12 @@ def mean(errors: np.ndarray) -> float:
     return float(finite.mean()) if finite.size else float("nan")
 
 
+def median(errors: np.ndarray) -> float:
+    """Median of what is not NaN; NaN when nothing is left."""
+    finite = errors[np.isfinite(errors)]
+    return float(np.median(finite)) if finite.size else float("nan")
+
+
 def mean_per_joint(errors: np.ndarray) -> np.ndarray:
     """(17,) means over the poses of errors (N, 17)."""
     return np.array([mean(column) for column in errors.T])

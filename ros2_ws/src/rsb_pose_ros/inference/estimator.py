@@ -13,7 +13,7 @@ from rsb_pose_ros.inference.network import CropObserver, StereoPoseNetwork, Timi
 from rsb_pose_ros.inference.person import Person
 from rsb_pose_ros.inference.providers import Provider
 from rsb_pose_ros.inference.track import FRAME_S, Track, plausible
-from rsb_pose_ros.inference.windows import person_window, search_windows
+from rsb_pose_ros.inference.windows import person_window, search_windows, steady
 from rsb_pose_ros.stereo import StereoRig
 
 MIN_CONFIDENCE = 0.4
@@ -53,11 +53,9 @@ class StereoPoseEstimator:
         """
         if not 0 <= min_confidence <= 1:
             raise ValueError(f"min_confidence is {min_confidence}; expected 0 to 1")
-        self.rig = rig
         self.min_confidence = min_confidence
         self._network = StereoPoseNetwork(model, providers=providers, threads=threads, engine_cache=engine_cache)
-        self._windows = search_windows(rig, self._network.size, self._network.disparity_range)
-        self.reset()
+        self.use_rig(rig)
 
     @property
     def card(self) -> ModelCard:
@@ -95,6 +93,12 @@ class StereoPoseEstimator:
         self._next_tile = 0
         self._clock = 0.0
 
+    def use_rig(self, rig: StereoRig) -> None:
+        """Work with another calibration from the next pair on, and forget everybody."""
+        self.rig = rig
+        self._windows = search_windows(rig, self._network.size, self._network.disparity_range)
+        self.reset()
+
     def warm_up(self) -> None:
         """Run once on black windows: builds engines and fills caches, so that the first pair is not the slow one."""
         width, height = self.rig.cameras[0].size
@@ -128,6 +132,7 @@ class StereoPoseEstimator:
         crop = person_window(self._track.predicted(now), self._track.person.confidence, self.rig, self._network.size)
         if crop is None:
             return None
+        crop = steady(self._track.person.crop, crop)
         person = self._network.look(self.rig, left, right, crop, "fine")
         return person if self._accepted(person, KEEP * self.min_confidence) else None
 

@@ -7,14 +7,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from rsb_pose_ros.inference.card import STEREO_POSE
+from rsb_pose_ros.inference.medians import median
 from rsb_pose_ros.inference.person import Person
 from rsb_pose_ros.inference.providers import Provider
 from rsb_pose_ros.inference.session import ModelSession
-from rsb_pose_ros.stereo import StereoCrop, StereoRig
+from rsb_pose_ros.stereo import StereoCrop, StereoRig, WindowCutter
 
 NEAREST_DEPTH_M = 0.05
 BODY_DEPTH_M = 1.5
@@ -61,6 +61,7 @@ class StereoPoseNetwork:
         self.disparity_range = (float(low), float(high))
         self.timing = Timing()
         self.observer: CropObserver | None = None
+        self._cutter: WindowCutter | None = None
 
     def look(self, rig: StereoRig, left: np.ndarray, right: np.ndarray, crop: StereoCrop, stage: str) -> Person:
         """The network's answer for one pair of windows, whatever its confidence. Its id is −1.
@@ -68,23 +69,18 @@ class StereoPoseNetwork:
         left, right: raw images (H, W, 3) BGR or (H, W), uint8; stage: "coarse" or "fine", for the observer.
         """
         start = time.perf_counter()
-        projections = crop.projections(rig.projections)
-        crops = colour(rig.cut(left, right, crop))
-        self._bound.inputs["crops"][0] = crops
-        self._bound.inputs["projections"][0] = projections
+        if self._cutter is None or self._cutter.rig is not rig:
+            self._cutter = WindowCutter(rig)
+        projections = self._cutter.projections(crop)
+        crops, cameras = self._bound.inputs["crops"][0], self._bound.inputs["projections"][0]
+        self._cutter.cut(left, right, crop, out=crops)
+        cameras[:] = projections
         if self.observer is not None:
-            self.observer(crops, self._bound.inputs["projections"][0].copy(), stage)
+            self.observer(crops.copy(), cameras.copy(), stage)
         cut = time.perf_counter()
         outputs = {name: array[0] for name, array in self._bound.run().items()}
         self.timing = self.timing.plus(cut - start, time.perf_counter() - cut)
         return read_person(outputs, projections, crop)
-
-
-def colour(crops: np.ndarray) -> np.ndarray:
-    """Grey crops (2, S, S) as BGR (2, S, S, 3); colour ones unchanged."""
-    if crops.ndim == 4:
-        return crops
-    return np.stack([cv2.cvtColor(view, cv2.COLOR_GRAY2BGR) for view in crops])
 
 
 def read_person(outputs: dict[str, np.ndarray], projections: np.ndarray, crop: StereoCrop) -> Person:
@@ -94,25 +90,28 @@ def read_person(outputs: dict[str, np.ndarray], projections: np.ndarray, crop: S
     position is not finite or not in front of the rig, or when it lies metres before or behind the rest of the body.
     """
     keypoints = outputs["keypoints"].astype(np.float64)
-    joints, initial = outputs["joints"].astype(np.float32), outputs["joints_initial"].astype(np.float32)
+    joints, initial = outputs["joints"], outputs["joints_initial"]
+    covariance, confidence = outputs["covariance"], outputs["confidence"]
     principal = projections[0, 0, 2] - projections[1, 0, 2]
+    # A NaN fails every comparison, so that few of them need looking for.
     with np.errstate(invalid="ignore"):
-        valid = keypoints[0, :, 0] - keypoints[1, :, 0] - principal > 0
-        valid &= np.isfinite(keypoints).all((0, 2)) & np.isfinite(joints).all(-1) & np.isfinite(initial).all(-1)
-        valid &= (joints[:, 2] > NEAREST_DEPTH_M) & (initial[:, 2] > NEAREST_DEPTH_M)
-        depth = np.where(valid, joints[:, 2], np.nan)
+        valid = keypoints[0, :, 0] - keypoints[1, :, 0] > principal
+        valid &= np.isfinite(np.concatenate([joints, initial, keypoints[0], keypoints[1]], axis=1)).all(1)
+        valid &= np.minimum(joints[:, 2], initial[:, 2]) > NEAREST_DEPTH_M
         if valid.any():
-            middle = np.nanmedian(depth)
+            middle = float(median(joints[valid, 2]))
             depth_per_pixel = middle**2 / -projections[1, 0, 3]
-            valid &= np.abs(depth - middle) < BODY_DEPTH_M + depth_per_pixel
-        covariance_valid = valid & np.isfinite(outputs["covariance"]).all((1, 2))
-    confidence = np.nan_to_num(outputs["confidence"].astype(np.float32), nan=0.0).clip(0, 1)
+            valid &= np.abs(joints[:, 2] - middle) < BODY_DEPTH_M + depth_per_pixel
+        certain = np.where(valid & (confidence > 0), confidence, 0).astype(np.float32)
+    joints, initial, covariance = (np.array(values, np.float32) for values in (joints, initial, covariance))
+    joints[~valid], initial[~valid] = np.nan, np.nan
+    covariance[~(valid & np.isfinite(covariance).all((1, 2)))] = np.nan
     return Person(
         id=-1,
-        joints=np.where(valid[:, None], joints, np.float32(np.nan)),
-        joints_initial=np.where(valid[:, None], initial, np.float32(np.nan)),
-        confidence=np.where(valid, confidence, np.float32(0)),
-        covariance=np.where(covariance_valid[:, None, None], outputs["covariance"], np.float32(np.nan)),
+        joints=joints,
+        joints_initial=initial,
+        confidence=np.minimum(certain, np.float32(1)),
+        covariance=covariance,
         keypoints=crop.to_rectified(keypoints).astype(np.float32),
         crop=crop,
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from rsb_pose_ros.inference.medians import median
 from rsb_pose_ros.inference.person import Person
 from rsb_pose_ros.skeleton import BONES
 
@@ -30,6 +31,8 @@ SPREAD_M = 1.3
 DEPTH_M = (0.2, 40.0)
 """What a body can be: median length of its bones, median distance of its joints from the middle, depth."""
 
+_PARENTS, _CHILDREN = np.array(BONES).T
+
 
 def plausible(joints: np.ndarray, confidence: np.ndarray) -> bool:
     """Whether (17, 3) joints in metres can be a person in front of the rig, judged by the more certain half of them.
@@ -40,14 +43,15 @@ def plausible(joints: np.ndarray, confidence: np.ndarray) -> bool:
     known = np.isfinite(joints).all(-1)
     if known.sum() < FEWEST_JOINTS:
         return False
-    known &= confidence >= np.median(confidence[known])
-    depth = float(np.median(joints[known, 2]))
+    known &= confidence >= median(confidence[known])
+    depth = float(median(joints[known, 2]))
     if not DEPTH_M[0] <= depth <= DEPTH_M[1]:
         return False
     flat = joints[:, :2] / joints[:, 2:] * depth
-    bones = [float(np.linalg.norm(flat[a] - flat[b])) for a, b in BONES if known[a] and known[b]]
-    spread = float(np.median(np.linalg.norm(flat[known] - np.median(flat[known], axis=0), axis=1)))
-    bone = float(np.median(bones)) if bones else spread
+    certain = flat[known]
+    spread = float(median(np.hypot(*(certain - median(certain)).T)))
+    parents, children = (ends[known[_PARENTS] & known[_CHILDREN]] for ends in (_PARENTS, _CHILDREN))
+    bone = float(median(np.hypot(*(flat[parents] - flat[children]).T))) if len(parents) else spread
     return BONE_MEDIAN_M[0] <= bone <= BONE_MEDIAN_M[1] and spread <= SPREAD_M
 
 
@@ -76,7 +80,8 @@ class Track:
         both = self.person.valid & person.valid
         velocity = np.zeros((2, 2))
         if not self.lost and 0 < step <= LONGEST_STEP_S and both.any():
-            velocity = np.median(person.keypoints[:, both] - self.person.keypoints[:, both], axis=1) / step
+            moves = person.keypoints[:, both] - self.person.keypoints[:, both]
+            velocity = median(moves.swapaxes(0, 1)).astype(np.float64) / step
         return Track(person, velocity, stamp)
 
     def recognises(self, joints: np.ndarray, stamp: float) -> bool:
@@ -84,7 +89,7 @@ class Track:
         gap = stamp - self.stamp
         if not 0 <= gap <= FORGET_S:
             return False
-        before, after = np.nanmedian(self.person.joints, axis=0), np.nanmedian(joints, axis=0)
+        before, after = (median(points[np.isfinite(points[:, 2])]) for points in (self.person.joints, joints))
         reach = REACH_M + FASTEST_M_S * gap
         # Depth is the noisiest coordinate, the more so the farther away; across the line of sight is what counts.
         across = math.dist(before[:2] / before[2] * after[2], after[:2])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from rsb_pose_ros.inference.medians import median
 from rsb_pose_ros.skeleton import INDEX, JOINT_COUNT
 from rsb_pose_ros.stereo import CalibrationError, StereoCrop, StereoRig
 from rsb_pose_ros.stereo.crop import COARSE_SHIFT, PERSON_MARGIN
@@ -27,6 +28,12 @@ TILE_STEP = 0.6
 """Tiles start at most this share of their side apart, so that neighbours overlap."""
 BOUNDS_MARGIN = 0.25
 """The searched area reaches so far beyond the rectified picture, in picture sizes: lens edges are stretched there."""
+
+STEADY_SHIFT = 0.03
+"""A window that would move by less than this share of its side, in either view, stays: its tables need not be made again,
+and a still person is sampled alike in every pair. Training knows windows that are off by three times as much."""
+STEADY_SCALE = 0.05
+"""The same for its side, which may differ by this share."""
 
 
 def search_windows(rig: StereoRig, size: int, disparity_range: tuple[float, float]) -> list[StereoCrop]:
@@ -94,9 +101,22 @@ def person_window(keypoints: np.ndarray, confidence: np.ndarray, rig: StereoRig,
     if not trusted.any():
         return None
     trunk = trusted & _TRUNK
-    offset = float(np.median(disparity[trunk if trunk.any() else trusted]))
+    offset = float(median(disparity[trunk if trunk.any() else trusted]))
     low, high = keypoints[0, trusted].min(0), keypoints[0, trusted].max(0)
     smallest = SMALLEST_WINDOW_M / rig.baseline * (offset - principal)
     largest = LARGEST_WINDOW * max(rig.cameras[0].size)
     side = min(max(PERSON_MARGIN * float((high - low).max()), smallest), largest)
     return StereoCrop.centred((low + high) / 2, side, offset, size)
+
+
+def steady(previous: StereoCrop, wanted: StereoCrop) -> StereoCrop:
+    """The previous windows while they are nearly those that are wanted, else these."""
+    side = previous.side
+    centre = (wanted.side - side) / 2
+    moved = (
+        wanted.left - previous.left + centre,
+        wanted.right - previous.right + centre,
+        wanted.top - previous.top + centre,
+    )
+    same_size = previous.size == wanted.size and abs(wanted.side - side) <= STEADY_SCALE * side
+    return previous if same_size and max(map(abs, moved)) <= STEADY_SHIFT * side else wanted

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import array
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 import numpy as np
 from geometry_msgs.msg import Point, Pose, PoseArray
@@ -108,19 +109,22 @@ def _joints(person: Person, header: Header) -> Marker:
     # A list marker without points is an error in RViz.
     marker = _marker(person.id, JOINTS_ID, header, Marker.ADD if valid else Marker.DELETE)
     marker.scale.x = marker.scale.y = marker.scale.z = JOINT_DIAMETER
-    marker.points = [_point(person.joints[joint]) for joint in valid]
-    marker.colors = [_colour(joint_rgb(joint), person.confidence[joint]) for joint in valid]
+    places, confidence = person.joints.tolist(), person.confidence.tolist()
+    marker.points = [_point(places[joint]) for joint in valid]
+    marker.colors = [_colour(joint_rgb(joint), confidence[joint]) for joint in valid]
     return marker
 
 
 def _bones(person: Person, header: Header) -> Marker:
-    valid = [bone for bone in BONES if person.valid[list(bone)].all()]
-    marker = _marker(person.id, BONES_ID, header, Marker.ADD if valid else Marker.DELETE)
+    places, confidence, valid = person.joints.tolist(), person.confidence.tolist(), person.valid.tolist()
+    bones = [bone for bone in BONES if valid[bone[0]] and valid[bone[1]]]
+    marker = _marker(person.id, BONES_ID, header, Marker.ADD if bones else Marker.DELETE)
     marker.scale.x = BONE_WIDTH
-    for bone in valid:
-        colour = _colour(bone_rgb(bone), min(person.confidence[list(bone)]))
-        marker.points += [_point(person.joints[joint]) for joint in bone]
-        marker.colors += [colour, colour]
+    ends = {joint: _point(places[joint]) for bone in bones for joint in bone}
+    colours = [_colour(bone_rgb(bone), min(confidence[bone[0]], confidence[bone[1]])) for bone in bones]
+    # Lists are handed over once: a message checks every element of what it is given.
+    marker.points = [ends[joint] for bone in bones for joint in bone]
+    marker.colors = [colour for colour in colours for _ in range(2)]
     return marker
 
 
@@ -131,18 +135,23 @@ def _label(person: Person, header: Header) -> Marker:
     if finite:
         # Above the head along the body, which is right in any frame.
         up = (top - root) / max(float(np.linalg.norm(top - root)), 1e-6)
-        marker.pose.position = _point(top + 1.5 * TEXT_HEIGHT * up)
+        marker.pose.position = _point((top + 1.5 * TEXT_HEIGHT * up).tolist())
     marker.scale.z = TEXT_HEIGHT
     marker.color = _colour((1.0, 1.0, 1.0), 1.0)
     marker.text = f"{person.id}: {100 * person.score:.0f} %"
     return marker
 
 
-def _point(position: np.ndarray) -> Point:
-    x, y, z = position.tolist()
+def _point(position: Sequence[float]) -> Point:
+    x, y, z = position
     return Point(x=x, y=y, z=z)
 
 
 def _colour(rgb: tuple[float, float, float], confidence: float) -> ColorRGBA:
-    alpha = FAINTEST + (1 - FAINTEST) * min(max(float(confidence), 0.0), 1.0)
-    return ColorRGBA(r=rgb[0], g=rgb[1], b=rgb[2], a=alpha)
+    return _hundredths_of_colour(rgb, round(100 * min(max(confidence, 0.0), 1.0)))
+
+
+@lru_cache(maxsize=1024)
+def _hundredths_of_colour(rgb: tuple[float, float, float], confidence: int) -> ColorRGBA:
+    """Kept, because making a message costs more than finding it: nobody sees a finer step of alpha."""
+    return ColorRGBA(r=rgb[0], g=rgb[1], b=rgb[2], a=FAINTEST + (1 - FAINTEST) * confidence / 100)

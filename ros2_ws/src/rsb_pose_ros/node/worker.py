@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 import time
 import traceback
@@ -139,6 +140,9 @@ class PoseWorker:
                 min_confidence=parameters.min_confidence,
             )
             estimator.warm_up()
+            # What was loaded stays: the garbage collector need not walk through it while pairs are worked on.
+            gc.collect()
+            gc.freeze()
         except Exception as error:  # whatever a model file does, the node stays alive and says so
             known = isinstance(error, (ModelError, ValueError))
             sentence = str(error) if known else f"model {path}: {type(error).__name__}: {error}"

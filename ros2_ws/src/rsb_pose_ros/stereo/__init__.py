@@ -3,6 +3,7 @@
 from rsb_pose_ros.stereo.calibration import CalibrationError
 from rsb_pose_ros.stereo.camera import Camera
 from rsb_pose_ros.stereo.crop import StereoCrop
+from rsb_pose_ros.stereo.cutter import WindowCutter
 from rsb_pose_ros.stereo.rig import StereoRig
 from rsb_pose_ros.stereo.triangulation import disparity_covariance_to_xyz, project, triangulate
 
@@ -11,6 +12,7 @@ __all__ = [
     "Camera",
     "StereoCrop",
     "StereoRig",
+    "WindowCutter",
     "disparity_covariance_to_xyz",
     "project",
     "triangulate",

@@ -12,9 +12,7 @@ import numpy as np
 from rsb_pose_ros.stereo.calibration import CalibrationError, check_projections, matrix_from_yaml, read_yaml
 from rsb_pose_ros.stereo.camera import Camera
 from rsb_pose_ros.stereo.crop import StereoCrop
-
-# Beyond this shrinking factor bilinear sampling skips pixels and aliases; the raw image is area-averaged first.
-ALIASING_FREE_SCALE = 2.0
+from rsb_pose_ros.stereo.sampling import ViewTables
 
 
 @dataclass(frozen=True)
@@ -146,26 +144,20 @@ class StereoRig:
 
         What lies outside a raw image is black.
         """
-        cameras = crop.projections(self.projections)
-        views = []
-        for image, camera, projection in zip((left, right), self.cameras, cameras, strict=True):
-            factor = int(crop.scale * camera.matrix[0, 0] / self.focal_length)
-            if factor >= ALIASING_FREE_SCALE:
-                image, camera = shrink(image, camera, factor)
-            tables = camera.remap_tables(projection[:, :3], (crop.size, crop.size))
-            views.append(cv2.remap(image, *tables, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT))
-        return np.stack(views)
+        views = np.zeros((2, crop.size, crop.size, *left.shape[2:]), np.uint8)
+        for image, tables, view in zip((left, right), self.tables(crop, crop.projections(self.projections)), views):
+            tables.cut(image, view)
+        return views
+
+    def tables(self, crop: StereoCrop, projections: np.ndarray) -> list[ViewTables]:
+        """How both windows are sampled; projections: (2, 3, 4), the crop's cameras. WindowCutter keeps them."""
+        return [
+            ViewTables.of(camera, projection, crop.size, crop.scale * camera.matrix[0, 0] / self.focal_length)
+            for camera, projection in zip(self.cameras, projections, strict=True)
+        ]
 
 
 _YAML_SHAPES = {"K1": (3, 3), "D1": (-1,), "K2": (3, 3), "D2": (-1,), "R": (3, 3), "T": (3,)}
-
-
-def shrink(image: np.ndarray, camera: Camera, factor: int) -> tuple[np.ndarray, Camera]:
-    """The image averaged over factor × factor pixels, and its camera; rows and columns that do not fill up are cut."""
-    small = camera.downscaled(factor)
-    width, height = small.size
-    area = image[: height * factor, : width * factor]
-    return cv2.resize(area, (width, height), interpolation=cv2.INTER_AREA), small
 
 
 def _recentred_projections(cameras: tuple[Camera, Camera], focal: float, baseline: float) -> np.ndarray:

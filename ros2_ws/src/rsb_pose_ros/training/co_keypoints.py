@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 from tqdm import tqdm
 
+from rsb_pose_ros.landmarks import LANDMARKS_OF_JOINTS
 from rsb_pose_ros.model import ModelConfig, RSBPose
 from rsb_pose_ros.model.blazepose import BlazePoseBackbone
 from rsb_pose_ros.model.rsb_pose import Estimate
@@ -27,26 +28,6 @@ from rsb_pose_ros.training.logbook import Logbook, as_text
 from rsb_pose_ros.training.losses import LossWeights, Targets, co_keypoint_loss
 from rsb_pose_ros.training.schedule import cosine_decay, warmed_up
 
-# MediaPipe's landmarks whose mean starts each of our joint heatmaps.
-LANDMARKS_OF_JOINTS: dict[str, tuple[int, ...]] = {
-    "r_ankle": (28,),
-    "r_knee": (26,),
-    "r_hip": (24,),
-    "l_hip": (23,),
-    "l_knee": (25,),
-    "l_ankle": (27,),
-    "pelvis": (23, 24),
-    "thorax": (11, 12, 23, 24),
-    "neck": (11, 12),
-    "head_top": (0, 2, 5),
-    "r_wrist": (16,),
-    "r_elbow": (14,),
-    "r_shoulder": (12,),
-    "l_shoulder": (11,),
-    "l_elbow": (13,),
-    "l_wrist": (15,),
-    "nose": (0,),
-}
 # Measured on renderings: with this gain the published heatmaps, read as logits of a softmax, are best calibrated.
 HEATMAP_START_GAIN = 1.0
 HEATMAP_RATE_SHARE = 0.1

@@ -1,0 +1,371 @@
+"""Ours against 2D networks on each view, all on the same frozen pairs, in one run.
+
+Every method sees the same two windows of synthetic-test. Errors are over the joints that a method found, and ratios over
+those that both found: whoever answers less often gains nothing by it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rsb_pose_ros.benchmark.markdown import table as markdown_table
+from rsb_pose_ros.benchmark.mediapipe_process import MediaPipePose, make_environment
+from rsb_pose_ros.benchmark.methods import (
+    MEDIAPIPE,
+    OURS,
+    PER_VIEW,
+    WITHOUT_PPT,
+    MediaPipeOnEachView,
+    Method,
+    OurNetwork,
+)
+from rsb_pose_ros.evaluation import metrics
+from rsb_pose_ros.evaluation.breakdown import BY_OBJECT, VISIBLE, WindowTable, breakdown, figures, observe
+from rsb_pose_ros.landmarks import COMPARED, OWN_LANDMARK
+from rsb_pose_ros.skeleton import JOINT_COUNT, JOINT_NAMES
+
+ROOT = Path(__file__).resolve().parents[4]
+TARGET_DISTANCE_M, TARGET_BASELINE_M = 4.0, (0.1, 0.15)
+"""What "up to 4 m at a baseline of 0.12 m" is taken from."""
+RESAMPLES = 1000
+AGAINST_HEATMAPS = "disparity error, co-keypoints / per-view heatmaps, median"
+AGAINST_MEDIAPIPE = "3D error, ours / MediaPipe ×2, median"
+HIDDEN_WITH_PPT = "3D error of hidden joints, with PPT / without, mean"
+
+EXAMPLES = """examples:
+  tools/benchmark.py accuracy --pairs 200 --json out/accuracy.json
+  tools/benchmark.py accuracy --model models/mine.onnx --pairs 2000 --empty 3000
+  tools/benchmark.py accuracy --pairs 50 --empty 0 --without-mediapipe
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of `tools/benchmark.py accuracy`."""
+    parser.epilog, parser.formatter_class = EXAMPLES, argparse.RawDescriptionHelpFormatter
+    parser.add_argument("--model", type=Path, default=ROOT / "models/rsb_pose_edge.onnx", help="stereo_pose .onnx")
+    parser.add_argument("--pairs", type=int, default=200, help="the first so many of synthetic-test (default 200)")
+    parser.add_argument("--empty", type=int, default=200, help="pictures of empty rooms (default 200)")
+    parser.add_argument("--without-mediapipe", action="store_true", help="do not install or run MediaPipe")
+    parser.add_argument("--definition", type=Path, default=ROOT / "config/synthetic_test.yaml")
+    parser.add_argument("--bodies", type=Path, default=ROOT / "cache/bodies.npz", help="tools/synthesize.py bake")
+    parser.add_argument(
+        "--shared", type=Path, default=Path(os.environ.get("RSB_POSE_SHARED", ROOT.parent / "shared")),
+        help="mocap/, backgrounds/ (default $RSB_POSE_SHARED or ../shared)",
+    )  # fmt: skip
+    parser.add_argument("--threads", type=int, default=0, help="of ONNX Runtime; 0 leaves it to it")
+
+
+def run(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Figures by method, ratios, false people. Raises ValueError, OSError, ModelError, BenchmarkError."""
+    import cv2
+
+    from rsb_pose_ros.data.synthetic.test_set import SyntheticTestSet
+
+    cv2.setNumThreads(1)
+    if arguments.pairs < 1 or arguments.empty < 0:
+        raise ValueError(f"--pairs {arguments.pairs} --empty {arguments.empty}; expected at least 1 and 0")
+    ours = OurNetwork(arguments.model, arguments.threads)
+    test_set = SyntheticTestSet(arguments.definition, arguments.shared, arguments.bodies)
+    if ours.size != test_set.definition.ranges.size:
+        raise ValueError(
+            f"{arguments.model}: takes crops of {ours.size} px, the test set has {test_set.definition.ranges.size}"
+        )
+    with ExitStack() as stack:
+        methods: list[Method] = [ours]
+        if not arguments.without_mediapipe:
+            process = stack.enter_context(MediaPipePose(make_environment(), still=True))
+            methods.append(MediaPipeOnEachView(process))
+        tables = observe_all(methods, _batches(test_set, arguments.pairs))
+    false_people = _false_people(arguments, test_set) if arguments.empty else None
+    figures_of_methods = judged(tables)
+    return {
+        "benchmark": "accuracy",
+        "model": ours.name,
+        "synthetic_test_version": test_set.definition.version,
+        **figures_of_methods,
+        "false_people": false_people,
+        "targets": targets(figures_of_methods, false_people),
+    }
+
+
+def _batches(test_set: Any, pairs: int) -> Iterator[dict[str, np.ndarray]]:
+    from tqdm import tqdm
+
+    total = min(pairs, len(test_set))
+    with tqdm(total=total, desc="synthetic-test", unit="pair") as bar:
+        for batch in test_set.batches(8, total):
+            yield batch
+            bar.update(len(batch["crops"]))
+
+
+def observe_all(methods: Sequence[Method], batches: Iterator[dict[str, np.ndarray]]) -> dict[str, WindowTable]:
+    """What every method says of the same batches, by its name. Each batch is rendered and held once."""
+    parts: dict[str, list[WindowTable]] = {}
+    for batch in batches:
+        for method in methods:
+            for name, answer in method(batch["crops"], batch["projections"]).items():
+                parts.setdefault(name, []).append(observe(lambda *_, answer=answer: answer, [batch]))  # type: ignore[misc]
+    return {
+        name: WindowTable(**{f.name: np.concatenate([getattr(t, f.name) for t in tables]) for f in fields(WindowTable)})
+        for name, tables in parts.items()
+    }
+
+
+def judged(tables: dict[str, WindowTable]) -> dict[str, Any]:
+    """Figures of each method over the joints that all can be measured on, and what is compared with what."""
+    everybody = next(iter(tables.values()))
+    common = np.tile(COMPARED, (len(everybody.present), 1))
+    methods = {}
+    for name, table in tables.items():
+        compared = table.only(np.ones(len(table.present), bool), common)
+        methods[name] = {
+            "compared_joints": breakdown(compared),
+            "target_range": figures(compared.only(in_target_range(compared))),
+            "all_joints": breakdown(table) if name != MEDIAPIPE else None,
+            "all_joints_target_range": figures(table.only(in_target_range(table))) if name != MEDIAPIPE else None,
+        }
+    return {
+        "pairs": int(everybody.present.sum()),
+        "compared_joints": [name for name, chosen in zip(JOINT_NAMES, COMPARED) if chosen],
+        "methods": methods,
+        "comparisons": comparisons(tables),
+    }
+
+
+def in_target_range(table: WindowTable) -> np.ndarray:
+    """(N,) bool: pairs of a person up to 4 m away, taken at a baseline of about 0.12 m."""
+    baseline = -table.projections[:, 1, 0, 3] / table.projections[:, 1, 0, 0]
+    near = np.nan_to_num(table.distance, nan=np.inf) <= TARGET_DISTANCE_M
+    return table.present & near & (baseline >= TARGET_BASELINE_M[0]) & (baseline < TARGET_BASELINE_M[1])
+
+
+def comparisons(tables: dict[str, WindowTable]) -> dict[str, dict[str, Any]]:
+    """Ratios of the better of two to the other, on joints that both found, with a 95 % interval over the pairs."""
+    ours, found = tables[OURS], {}
+    if PER_VIEW in tables:
+        other = tables[PER_VIEW]
+        both = (_disparity(ours), _disparity(other))
+        found[AGAINST_HEATMAPS] = ratio(*both, "median")
+        found["disparity error, co-keypoints / per-view heatmaps, mean"] = ratio(*both, "mean")
+        # The other joints' heatmaps were started as means of heatmaps, a weak baseline where training was short.
+        found["the same of joints with a landmark of their own, median"] = ratio(
+            np.where(OWN_LANDMARK, both[0], np.nan), both[1], "median"
+        )
+        found["3D error without PPT / per-view heatmaps, median"] = ratio(
+            _error(tables[WITHOUT_PPT]), _error(other), "median"
+        )
+    if MEDIAPIPE in tables:
+        other = tables[MEDIAPIPE]
+        found[AGAINST_MEDIAPIPE] = ratio(_compared(_error(ours)), _error(other), "median")
+        found["3D error, ours / MediaPipe ×2, mean"] = ratio(_compared(_error(ours)), _error(other), "mean")
+        found["disparity error, ours / MediaPipe ×2, median"] = ratio(
+            _compared(_disparity(ours)), _disparity(other), "median"
+        )
+    worst = ours.visibility.min(1)
+    hidden = (worst >= BY_OBJECT) & (worst < VISIBLE)
+    for part, chosen in (("hidden", hidden), ("behind an object", worst == BY_OBJECT), ("visible", worst == VISIBLE)):
+        with_ppt, without = (np.where(chosen, _error(tables[name]), np.nan) for name in (OURS, WITHOUT_PPT))
+        found[f"3D error of {part} joints, with PPT / without, mean"] = ratio(with_ppt, without, "mean")
+    return found
+
+
+def targets(result: dict[str, Any], false_people: dict[str, float] | None) -> list[dict[str, Any]]:
+    """What is aimed at: [{"target", "measured", "limit", "met"}], lower is better; without what was not measured."""
+    compared = result["comparisons"]
+    wanted = {
+        "MPJPE of all joints up to 4 m at a baseline of 0.10–0.15 m, mm": (
+            result["methods"][OURS]["all_joints_target_range"]["mpjpe_mm"],
+            45.0,
+        ),
+        AGAINST_MEDIAPIPE: (compared.get(AGAINST_MEDIAPIPE, {}).get("ratio"), 0.5),
+        AGAINST_HEATMAPS: (compared.get(AGAINST_HEATMAPS, {}).get("ratio"), 0.7),
+        HIDDEN_WITH_PPT: (compared[HIDDEN_WITH_PPT]["ratio"], 0.85),
+        # Nothing seen in a few rooms proves nothing: it takes 3 000 rooms without a false person.
+        "false people a picture of an empty room, with 95 % certainty": (
+            false_people and false_people["rate_below_95"],
+            0.001,
+        ),
+    }
+    return [
+        {"target": name, "measured": value, "limit": limit, "met": bool(value <= limit)}
+        for name, (value, limit) in wanted.items()
+        if value is not None
+    ]
+
+
+def _error(table: WindowTable) -> np.ndarray:
+    return metrics.distances(table.joints, table.truth)
+
+
+def _disparity(table: WindowTable) -> np.ndarray:
+    return metrics.disparity_errors(table.keypoints, np.where(_known(table), table.truth_keypoints, np.nan))
+
+
+def _known(table: WindowTable) -> np.ndarray:
+    """(N, 1, 17, 1): joints with a 3D answer, so that a disparity that means nothing is no disparity."""
+    return np.isfinite(table.joints).all(-1)[:, None, :, None]
+
+
+def _compared(errors: np.ndarray) -> np.ndarray:
+    return np.where(COMPARED, errors, np.nan)
+
+
+def ratio(ours: np.ndarray, other: np.ndarray, of: str, resamples: int = RESAMPLES) -> dict[str, Any]:
+    """{"ratio", "low", "high", "ours", "other", "joints"} of errors (N, 17), on joints that both found.
+
+    of: "mean" or "median"; low, high: 95 % interval, pairs drawn anew (bootstrap), because joints of one pair err together.
+    """
+    both = np.isfinite(ours) & np.isfinite(other)
+    centre = np.mean if of == "mean" else np.median
+    rows = [np.stack([a[keep], b[keep]]) for a, b, keep in zip(ours, other, both) if keep.any()]
+    if not rows:
+        return dict.fromkeys(("ratio", "low", "high", "ours", "other"), float("nan")) | {"joints": 0}
+    generator = np.random.default_rng(0)
+
+    def of_rows(chosen: Sequence[np.ndarray]) -> np.ndarray:
+        return np.asarray(centre(np.concatenate(chosen, axis=1), axis=1))
+
+    a, b = of_rows(rows)
+    drawn = [of_rows([rows[i] for i in generator.integers(0, len(rows), len(rows))]) for _ in range(resamples)]
+    low, high = np.percentile([x / y for x, y in drawn], (2.5, 97.5)) if drawn else (np.nan, np.nan)
+    return {
+        "ratio": float(a / b),
+        "low": float(low),
+        "high": float(high),
+        "ours": float(a),
+        "other": float(b),
+        "joints": int(both.sum()),
+    }
+
+
+def _false_people(arguments: argparse.Namespace, test_set: Any) -> dict[str, float]:
+    """How often the estimator, as the node runs it, finds somebody in pictures of empty rooms."""
+    from tqdm import tqdm
+
+    from rsb_pose_ros.benchmark.empty_scenes import empty_pairs, upper_rate
+    from rsb_pose_ros.inference import StereoPoseEstimator
+
+    found, estimator = 0, None
+    pairs = empty_pairs(test_set.definition.ranges, arguments.shared, arguments.bodies, arguments.empty)
+    for pair in tqdm(pairs, total=arguments.empty, desc="empty rooms", unit="pair"):
+        if estimator is None:
+            estimator = StereoPoseEstimator(arguments.model, pair.rig, providers=["cpu"], threads=arguments.threads)
+        estimator.use_rig(pair.rig)
+        found += bool(estimator.estimate(pair.left, pair.right))
+    return {
+        "pairs": arguments.empty,
+        "found": found,
+        "rate": found / arguments.empty,
+        "rate_below_95": upper_rate(found, arguments.empty),
+    }
+
+
+def text(result: dict[str, Any]) -> str:
+    """The figures for people."""
+    lines = [
+        f"{result['model']} on {result['pairs']} pairs with a person, synthetic-test version "
+        f"{result['synthetic_test_version']}; {len(result['compared_joints'])} of {JOINT_COUNT} joints "
+        "(not head_top and thorax)",
+        "",
+        f"{'':30}{'mean mm':>9}{'median':>9}{'disp px':>9}{'median':>9}{'found':>8}",
+    ]
+    for name, method in result["methods"].items():
+        parts = method["compared_joints"]
+        lines.append(_row(name, parts["all"]))
+        rows = [("up to 4 m, baseline 0.1–0.15 m", method["target_range"])]
+        rows += [(part, row) for kind in ("window", "joint", "distance") for part, row in parts[kind].items()]
+        lines += [_row(f"  {part}", row) for part, row in rows]
+    lines.append("")
+    for name, found in result["comparisons"].items():
+        lines.append(f"{found['ratio']:6.2f} ({found['low']:.2f}–{found['high']:.2f})  {name}")
+    if (empty := result["false_people"]) is not None:
+        lines.append(
+            f"false people: {empty['found']} in {empty['pairs']} pictures of empty rooms "
+            f"(rate below {empty['rate_below_95']:.4f} with 95 % certainty)"
+        )
+    lines.append("")
+    for target in result["targets"]:
+        verdict = "met" if target["met"] else "missed"
+        lines.append(f"{verdict:7}{target['measured']:9.3f} (target ≤ {target['limit']:g})  {target['target']}")
+    return "\n".join(lines)
+
+
+def _row(label: str, row: dict[str, float]) -> str:
+    return (
+        f"{label:30}{row['mpjpe_mm']:9.1f}{row['median_mm']:9.1f}{row['disparity_px']:9.2f}"
+        f"{row['disparity_median_px']:9.2f}{100 * row['coverage']:7.1f}%"
+    )
+
+
+_PARTS = (
+    ("window", "followed", "followed windows"),
+    ("window", "search", "windows of the whole view"),
+    ("joint", "visible", "visible joints"),
+    ("joint", "behind the body", "behind the body"),
+    ("joint", "behind an object", "behind an object"),
+)
+
+
+def marker(result: dict[str, Any]) -> str:
+    """Of the place in a page that `markdown` belongs to."""
+    del result
+    return "benchmark accuracy"
+
+
+def markdown(result: dict[str, Any]) -> str:
+    """The figures for docs/accuracy.md."""
+    methods = {name: method["compared_joints"] for name, method in result["methods"].items()}
+    head = ["", *methods]
+    rows = [
+        ["median error, mm", *(f"{m['all']['median_mm']:.0f}" for m in methods.values())],
+        ["mean error, mm", *(f"{m['all']['mpjpe_mm']:.0f}" for m in methods.values())],
+        ["median disparity error, px", *(f"{m['all']['disparity_median_px']:.2f}" for m in methods.values())],
+        ["mean disparity error, px", *(f"{m['all']['disparity_px']:.2f}" for m in methods.values())],
+        ["joints found", *(f"{100 * m['all']['coverage']:.0f} %" for m in methods.values())],
+        [
+            "median mm (found): up to 4 m, baseline 0.10–0.15 m",
+            *(_cell(method["target_range"]) for method in result["methods"].values()),
+        ],
+    ]
+    rows += [[f"… {label}", *(_cell(m[kind][part]) for m in methods.values())] for kind, part, label in _PARTS]
+    distances = next(iter(methods.values()))["distance"]
+    rows += [[f"… {part}", *(_cell(m["distance"][part]) for m in methods.values())] for part in distances]
+    ratios = [
+        [name, f"{c['ratio']:.2f}", f"{c['low']:.2f}–{c['high']:.2f}", str(c["joints"])]
+        for name, c in result["comparisons"].items()
+    ]
+    lines = [
+        f"`{result['model']}`, {result['pairs']} pairs with a person, synthetic-test version "
+        f"{result['synthetic_test_version']}, {len(result['compared_joints'])} joints:",
+        "",
+        markdown_table(head, rows),
+        "",
+        markdown_table(["on joints that both found", "ratio", "95 % interval", "joints"], ratios),
+        "",
+        markdown_table(
+            ["aimed at", "target", "measured"],
+            [
+                [t["target"], f"≤ {t['limit']:g}", f"{t['measured']:.3g}" + ("" if t["met"] else " (missed)")]
+                for t in result["targets"]
+            ],
+        ),
+    ]
+    if (empty := result["false_people"]) is not None:
+        lines += [
+            "",
+            f"False people: {empty['found']} in {empty['pairs']} pictures of empty rooms; with 95 % certainty fewer than "
+            f"{1000 * empty['rate_below_95']:.1f} in 1 000.",
+        ]
+    return "\n".join(lines)
+
+
+def _cell(row: dict[str, float]) -> str:
+    return f"{row['median_mm']:.0f} ({100 * row['coverage']:.0f} %)" if row["coverage"] > 0 else "– (0 %)"

@@ -1,0 +1,62 @@
+"""Rendered rooms without anybody, as a rig takes them: how often the estimator sees a person there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from rsb_pose_ros.data.synthetic.camera_effects import expose
+from rsb_pose_ros.data.synthetic.config import SyntheticConfig
+from rsb_pose_ros.data.synthetic.generator import SyntheticPairs, render_view
+from rsb_pose_ros.stereo import Camera, StereoRig
+
+FIRST_SEED = 2_300_000_000
+"""Behind synthetic-test's; no training reaches them."""
+RATE_OF_NONE = 3.0
+"""Nothing in N pairs: with 95 % certainty fewer than 3 in N."""
+
+
+@dataclass(frozen=True)
+class EmptyPair:
+    """left, right: (H, W, 3) BGR uint8, full pictures of a parallel rig."""
+
+    left: np.ndarray
+    right: np.ndarray
+    rig: StereoRig
+
+
+def empty_pairs(ranges: SyntheticConfig, shared: Path, bodies: Path, count: int) -> Iterator[EmptyPair]:
+    """Rooms, furniture, plants, photographs and light as in synthetic-test, every pair with another rig.
+
+    Raises FileNotFoundError naming what is missing.
+    """
+    pairs = SyntheticPairs(replace(ranges, empty_share=1.0), shared, bodies, split="val")
+    for seed in range(FIRST_SEED, FIRST_SEED + count):
+        generator = np.random.default_rng(seed)
+        what = pairs.compose(generator)
+        view, images = what.view, []
+        for projection in view.projections:
+            camera = np.array([projection[0, 0], projection[1, 1], projection[0, 2], projection[1, 2]], np.float32)
+            origin = view.rotation.T @ [-projection[0, 3] / projection[0, 0], 0, 0]
+            rotation = view.rotation.astype(np.float32)
+            images.append(render_view(what, camera, origin.astype(np.float32), rotation, view.size)[0])
+        left, right = expose(generator, np.stack(images), 1.0, pairs.config)
+        yield EmptyPair(left, right, parallel_rig(view.projections, view.size))
+
+
+def parallel_rig(projections: np.ndarray, size: tuple[int, int]) -> StereoRig:
+    """The rig of pictures that are rectified already."""
+    left, right = (Camera(p[:, :3].copy(), np.zeros(0), np.eye(3), size) for p in projections)
+    return StereoRig((left, right), projections)
+
+
+def upper_rate(found: int, pairs: int) -> float:
+    """The rate below which the true one lies with 95 % certainty (Clopper–Pearson)."""
+    if found == 0:
+        return min(RATE_OF_NONE / pairs, 1.0)
+    from scipy.stats import beta
+
+    return float(beta.ppf(0.95, found + 1, pairs - found)) if found < pairs else 1.0

@@ -1,0 +1,134 @@
+"""Every method is judged on the same pairs, and ratios compare what both found."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rsb_pose_ros.benchmark.accuracy import judged, markdown, marker, observe_all, ratio, targets, text
+from rsb_pose_ros.benchmark.empty_scenes import upper_rate
+from rsb_pose_ros.benchmark.heatmaps import peaks
+from rsb_pose_ros.benchmark.markdown import insert
+from rsb_pose_ros.benchmark.methods import MEDIAPIPE, OURS, PER_VIEW, WITHOUT_PPT, OurNetwork
+from rsb_pose_ros.evaluation.onnx_windows import OnnxWindows
+from rsb_pose_ros.skeleton import JOINT_COUNT
+from rsb_pose_ros.stereo import project
+from tests.inference.blob_scene import standing_at
+
+ROOT = Path(__file__).resolve().parents[2]
+MODEL = ROOT / "models/rsb_pose_edge.onnx"
+SIZE = 256
+
+
+def batch(pairs: int = 6) -> dict[str, np.ndarray]:
+    """A standing person at 2 and 3 m; the right leg is hidden by an object in every other pair; the last pair is empty."""
+    cameras = np.zeros((pairs, 2, 3, 4))
+    cameras[:, :, [0, 1], [0, 1]], cameras[:, :, [0, 1], 2], cameras[:, :, 2, 2] = 300, 128, 1
+    cameras[:, 1, 0, 3] = -300 * 0.12
+    joints = np.stack([standing_at(0, 0, 2.0 + k % 2).astype(np.float64) for k in range(pairs)])
+    visibility = np.full((pairs, 2, JOINT_COUNT), 3, np.uint8)
+    visibility[::2, 0, :3] = 1
+    keypoints = project(joints, cameras)
+    joints[-1], keypoints[-1], visibility[-1] = np.nan, np.nan, 0
+    return {
+        "crops": np.zeros((pairs, 2, 8, 8, 3), np.uint8),
+        "projections": cameras,
+        "joints": joints,
+        "keypoints": keypoints,
+        "visibility": visibility,
+        "present": np.arange(pairs) < pairs - 1,
+        "search": np.zeros(pairs, bool),
+    }
+
+
+def off_by(truth: dict[str, np.ndarray], metres: float, pixels: float, lost: int = 0):
+    """An answer that is `metres` too far to the right and whose disparity is `pixels` too high; `lost` pairs are nobody."""
+    joints, keypoints = np.nan_to_num(truth["joints"]) + np.array([metres, 0, 0]), np.nan_to_num(truth["keypoints"])
+    keypoints[:, 0, :, 0] += pixels
+    joints[:lost], keypoints[:lost] = np.nan, np.nan
+    return joints, keypoints, np.full(joints.shape[:2], 0.9)
+
+
+@pytest.fixture(scope="module")
+def result():
+    truth = batch()
+
+    def ours(crops, projections):
+        return {OURS: off_by(truth, 0.05, 0.5), WITHOUT_PPT: off_by(truth, 0.1, 0.5), PER_VIEW: off_by(truth, 0.2, 1.0)}
+
+    return judged(observe_all([ours, lambda *_: {MEDIAPIPE: off_by(truth, 0.1, 2.0, lost=2)}], iter([truth])))
+
+
+def test_figures_are_those_of_each_method(result):
+    assert result["pairs"] == 5
+    rows = {name: method["compared_joints"]["all"] for name, method in result["methods"].items()}
+    assert [rows[name]["mpjpe_mm"] for name in rows] == pytest.approx([50, 100, 200, 100])
+    assert [rows[name]["disparity_median_px"] for name in rows] == pytest.approx([0.5, 0.5, 1.0, 2.0])
+    assert rows[MEDIAPIPE]["coverage"] == pytest.approx(3 / 5)
+    assert rows[OURS]["joints"] == 5 * 15
+    assert result["methods"][OURS]["all_joints"]["all"]["joints"] == 5 * 17
+    assert result["methods"][MEDIAPIPE]["all_joints"] is None
+    assert result["methods"][OURS]["target_range"]["pairs"] == 5
+
+
+def test_ratios_are_of_what_both_found(result):
+    found = result["comparisons"]
+    assert found["disparity error, co-keypoints / per-view heatmaps, median"]["ratio"] == pytest.approx(0.5)
+    against = found["3D error, ours / MediaPipe ×2, median"]
+    assert (against["ratio"], against["joints"]) == (pytest.approx(0.5), 3 * 15)
+    hidden = found["3D error of hidden joints, with PPT / without, mean"]
+    assert (hidden["ratio"], hidden["joints"]) == (pytest.approx(0.5), 3 * 3)
+
+
+def test_targets_are_met_or_missed_and_all_can_be_read(result, tmp_path):
+    empty = {"pairs": 500, "found": 1, "rate": 0.002, "rate_below_95": 0.01}
+    judged_targets = targets(result, empty)
+    assert [t["met"] for t in judged_targets] == [False, True, True, True, False]
+    assert judged_targets[0]["measured"] == pytest.approx(50)
+    record = {**result, "model": "m", "synthetic_test_version": 2, "false_people": empty, "targets": judged_targets}
+    assert MEDIAPIPE in text(record) and "missed" in text(record)
+    page = tmp_path / "page.md"
+    page.write_text(f"before\n<!-- {marker(record)} -->\nold\n<!-- end -->\nafter\n<!-- end -->\n")
+    insert(page, marker(record), markdown(record))
+    written = page.read_text()
+    assert written.startswith("before\n<!--") and written.endswith("<!-- end -->\nafter\n<!-- end -->\n")
+    assert "old" not in written and "| 0.50 |" in written and "10.0 in 1 000" in written
+    with pytest.raises(ValueError, match="no lines <!-- another -->"):
+        insert(page, "another", "")
+
+
+def test_a_ratio_has_an_interval_that_holds_it():
+    generator = np.random.default_rng(0)
+    other = generator.lognormal(0, 1, (60, JOINT_COUNT))
+    found = ratio(other * 0.7 * generator.lognormal(0, 0.2, other.shape), other, "median", resamples=200)
+    assert found["low"] < 0.7 < found["high"] and found["low"] < found["ratio"] < found["high"]
+    assert np.isnan(ratio(np.full((3, 17), np.nan), other[:3], "mean")["ratio"])
+
+
+def test_peaks_are_found_between_cells():
+    u, v = np.meshgrid(np.arange(64), np.arange(64))
+    places = np.array([[20.3, 31.6], [0.2, 62.9]])
+    maps = np.stack([-((u - x) ** 2 + (v - y) ** 2) / 2 for x, y in places])
+    maps[0] -= 3 * np.exp(-((u - 50) ** 2))  # elsewhere nothing pulls
+    keypoints, sure = peaks(maps)
+    np.testing.assert_allclose(keypoints[0], (places[0] + 0.5) * 4 - 0.5, atol=0.05)
+    assert np.abs(keypoints[1] - ((places[1] + 0.5) * 4 - 0.5)).max() < 2  # half of it lies outside the map
+    assert (sure > 0.95).all()
+
+
+def test_the_shipped_graph_answers_as_it_does_without_its_heatmaps():
+    crops = np.random.default_rng(0).integers(0, 255, (1, 2, SIZE, SIZE, 3)).astype(np.uint8)
+    cameras = batch(1)["projections"]
+    found = OurNetwork(MODEL, threads=1)(crops, cameras)
+    assert set(found) == {OURS, WITHOUT_PPT, PER_VIEW}
+    for ours, plain in zip(found[OURS], OnnxWindows(MODEL, ["cpu"], 1)(crops, cameras)):
+        np.testing.assert_allclose(ours, plain, atol=1e-4)
+    assert found[PER_VIEW][1].shape == (1, 2, JOINT_COUNT, 2)
+
+
+def test_a_rate_of_nothing_is_known_from_below():
+    assert upper_rate(0, 3000) == pytest.approx(0.001)
+    assert 0.02 < upper_rate(5, 300) < 0.05
+    assert upper_rate(3, 3) == 1
