@@ -164,23 +164,14 @@ def gather(arguments: argparse.Namespace, model: Path) -> tuple[Windows, Windows
     """Windows to calibrate with and to judge with, from different pairs."""
     from rsb_pose_ros.inference import ModelError
 
-    shared_source = arguments.held_out is None
-    calibration = windows(arguments, model, arguments.calibration, arguments.pairs, 0 if shared_source else None)
-    held_out = windows(
-        arguments,
-        model,
-        arguments.held_out or arguments.calibration,
-        arguments.held_out_pairs,
-        1 if shared_source else None,
-    )
-    for source, found in (
-        (arguments.calibration, calibration),
-        (arguments.held_out or arguments.calibration, held_out),
-    ):
+    share = 2 if arguments.held_out in (None, arguments.calibration) else 1
+    other = arguments.held_out or arguments.calibration
+    calibration = windows(arguments, model, arguments.calibration, arguments.pairs, (0, share))
+    held_out = windows(arguments, model, other, arguments.held_out_pairs, (1, share))
+    for source, found in ((arguments.calibration, calibration), (other, held_out)):
         if not found.found:
-            raise ModelError(
-                f"{source}: nobody was found in {found.pairs} pairs; expected people, whose crops set the ranges"
-            )
+            count = "1 pair" if found.pairs == 1 else f"{found.pairs} pairs"
+            raise ModelError(f"{source}: nobody was found in {count}; expected people, whose crops set the ranges")
     print(
         f"calibration: {len(calibration)} windows of {calibration.pairs} pairs, somebody found in {calibration.found}; "
         f"held out: {len(held_out)} windows of {held_out.pairs}"
@@ -188,26 +179,28 @@ def gather(arguments: argparse.Namespace, model: Path) -> tuple[Windows, Windows
     return calibration, held_out
 
 
-def windows(arguments: argparse.Namespace, model: Path, source: str, pairs: int, half: int | None) -> Windows:
-    """Windows from a source; half: only its even (0) or odd (1) pairs."""
+def windows(arguments: argparse.Namespace, model: Path, source: str, pairs: int, part: tuple[int, int]) -> Windows:
+    """Windows from a source; part: 0 to calibrate, 1 to judge, and how many parts share a recording pair by pair."""
     from tqdm import tqdm
 
     from rsb_pose_ros.inference import StereoPoseEstimator
     from rsb_pose_ros.quantization.windows import synthetic_windows, windows_of
 
     quiet = not sys.stderr.isatty()
+    role, share = part
     if source == SYNTHETIC:
-        first = CALIBRATION_SEED if half == 0 else HELD_OUT_SEED
+        first = HELD_OUT_SEED if role else CALIBRATION_SEED
         seeds = range(first, first + pairs)
         bar = tqdm(seeds, unit="pair", desc="rendering", disable=quiet)
-        ranges, split = ROOT / "config/synthetic.yaml", "train" if half == 0 else "val"
+        ranges, split = ROOT / "config/synthetic.yaml", "val" if role else "train"
         return synthetic_windows(ranges, arguments.shared, arguments.bodies, split, seeds, bar)
     with open_pairs(Path(source)) as opened:
         if not opened.pair_count:
             raise ValueError(f"{source}: holds no stereo pairs; expected some with people in them")
         estimator = StereoPoseEstimator(model, opened.rig(), threads=arguments.threads)
-        total = min(pairs * (1 if half is None else 2), opened.pair_count)
-        chosen = (p for i, p in enumerate(opened.pairs(limit=total)) if half is None or i % 2 == half or total == 1)
+        total = min(pairs * share, opened.pair_count)
+        # A single pair has to serve for both.
+        chosen = (p for i, p in enumerate(opened.pairs(limit=total)) if i % share == role % share or total == 1)
         return windows_of(estimator, tqdm(chosen, unit="pair", desc="cutting windows", disable=quiet))
 
 

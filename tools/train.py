@@ -17,9 +17,13 @@ EXAMPLES = """examples:
   python tools/train.py ppt --config config/models/rsb_pose_edge.yaml --steps 6000 --output runs/ppt
   python tools/train.py ppt --config config/models/rsb_pose_edge.yaml --start runs/ppt/best.pt --steps 1500 --rate 3e-4 \\
       --pretraining 0 --recorded ../shared/mhad_refine/subject_a.npz --output runs/ppt_mhad   # fine-tuned to one rig
+  python tools/train.py end_to_end --config config/models/rsb_pose_edge.yaml --start runs/edge/final.pt --steps 1000 \\
+      --rate 2e-4 --output runs/edge_joint
   python tools/train.py finish --config config/models/rsb_pose_edge.yaml --start runs/edge_look/last.pt \
       --transformer runs/ppt/best.pt --output runs/edge            # calibrated covariance, measured figures
 """
+PROCESS_SEEDS = 50_000_000
+"""Between the first pairs of processes that torchrun started."""
 
 
 def main() -> int:
@@ -29,9 +33,11 @@ def main() -> int:
     stages = parser.add_subparsers(dest="stage", required=True)
     sce = stages.add_parser("sce", help="co-keypoints on synthetic stereo pairs")
     ppt = stages.add_parser("ppt", help="the pose transformer on 3D poses")
+    end_to_end = stages.add_parser("end_to_end", help="co-keypoints and pose transformer together, after both alone")
     look = stages.add_parser("look", help="the second look alone, on top of trained co-keypoints; minutes")
+    estimates = stages.add_parser("estimates", help="what a finished network triangulates, for `ppt --recorded`")
     finish = stages.add_parser("finish", help="join both, fit the covariance's scale, measure on held-out pairs")
-    for stage in (sce, ppt, look, finish):
+    for stage in (sce, end_to_end, ppt, look, estimates, finish):
         stage.add_argument("--start", type=Path, help="checkpoint of an earlier run whose weights to start from")
         stage.add_argument("--config", type=Path, required=True, help="network configuration, config/models/*.yaml")
         stage.add_argument("--output", type=Path, required=True, help="folder for checkpoints and log")
@@ -43,30 +49,38 @@ def main() -> int:
             default=Path(__file__).resolve().parents[2] / "shared",
             help="folder of mocap/ and backgrounds/",
         )
-    for stage in (sce, ppt):
+    for stage in (sce, end_to_end, ppt):
         stage.add_argument("--steps", type=int, required=stage is ppt, help="of the optimiser")
         stage.add_argument("--batch", type=int)
         stage.add_argument("--rate", type=float, help="learning rate")
     ppt.add_argument("--pretraining", type=float, help="share of the steps that only complete masked poses")
     ppt.add_argument("--recorded", type=Path, help=".npz of recorded poses: learn from the training half of its frames")
+    ppt.add_argument("--recorded-share", type=float, help="of a batch that carries recorded errors (default 0.5)")
+    ppt.add_argument("--uncertainty-share", type=float, help="of the steps in which sigmas are told (default 0.3)")
     ppt.add_argument("--bodies", type=Path, default=Path("cache/bodies.npz"), help="tools/synthesize.py bake")
-    for stage in (sce, look, finish):
+    for stage in (sce, end_to_end, look, estimates, finish):
         stage.add_argument("--data", type=Path, default=Path("config/synthetic.yaml"), help="ranges of the pairs")
         stage.add_argument("--bodies", type=Path, default=Path("cache/bodies.npz"), help="tools/synthesize.py bake")
         stage.add_argument("--workers", type=int, default=1, help="rendering processes")
-    sce.add_argument(
-        "--minutes", type=float, help="train so long instead of so many steps; the rate decays by the clock"
-    )
-    sce.add_argument("--size", type=int, default=256, help="crop side in pixels; smaller ones train faster")
-    sce.add_argument("--backbone-rate", type=float, default=0.0, help="0 keeps the backbone as it is")
-    sce.add_argument(
-        "--int8-share", type=float, default=0.0, help="of the batches on which the frozen backbone rounds as in INT8"
-    )
+    for stage in (sce, end_to_end):
+        stage.add_argument(
+            "--minutes", type=float, help="train so long instead of so many steps; the rate decays by the clock"
+        )
+        stage.add_argument("--size", type=int, default=256, help="crop side in pixels; smaller ones train faster")
+        stage.add_argument("--backbone-rate", type=float, default=0.0, help="0 keeps the backbone as it is")
+        stage.add_argument(
+            "--int8-share",
+            type=float,
+            default=0.0,
+            help="of the batches on which the frozen backbone rounds as in INT8",
+        )
+        stage.add_argument("--seed", type=int, default=0, help="of the first pair; give each run another")
     sce.add_argument("--blazepose", type=Path, help="start of the edge backbone (tools/import_blazepose.py)")
-    sce.add_argument("--seed", type=int, default=0, help="of the first pair; give each run another")
     look.add_argument("--seed", type=int, default=1_000_000, help="of the first pair")
     look.add_argument("--pairs", type=int, default=3000, help="rendered once, visited again and again; 1.5 MB each")
     look.add_argument("--steps", type=int, default=1200)
+    estimates.add_argument("--seed", type=int, default=1_500_000_000, help="of the first pair")
+    estimates.add_argument("--pairs", type=int, default=6000)
     finish.add_argument("--transformer", type=Path, required=True, help="pose transformer weights")
     finish.add_argument("--pairs", type=int, default=600, help="half of them fit, half measure")
     arguments = parser.parse_args()
@@ -97,19 +111,23 @@ def train_co_keypoints(arguments: argparse.Namespace) -> int:
     if arguments.steps is None and arguments.minutes is None:
         raise ValueError("neither --steps nor --minutes given; expected how long to train")
     arguments.steps = arguments.steps or sys.maxsize
-    plan = Plan(
-        **overrides(arguments, "steps", "minutes", "batch", "rate", "size", "backbone_rate", "workers", "int8_share")
-    )
+    joint = arguments.stage == "end_to_end"
+    if joint and arguments.start is None:
+        raise ValueError(
+            "no --start given; expected a checkpoint that the `finish` stage wrote, with both parts trained"
+        )
+    names = ("steps", "minutes", "batch", "rate", "size", "backbone_rate", "workers", "int8_share")
+    plan = Plan(**overrides(arguments, *names), end_to_end=joint)
     trainer = CoKeypointTrainer(ModelConfig.from_yaml(arguments.config), plan, arguments.output, arguments.device)
     if trainer.resume():
         print(f"going on from step {trainer.step} of {arguments.output}")
     elif arguments.start:
         trainer.start_from(arguments.start)
-    elif arguments.blazepose:
+    elif getattr(arguments, "blazepose", None):
         start_from_blazepose(trainer.model, arguments.blazepose)
         trainer.average.module.load_state_dict(trainer.model.state_dict())
-    # A resumed run must not see its first pairs again.
-    seed = arguments.seed + trainer.step * plan.batch
+    # A resumed run must not see its first pairs again, nor processes each other's.
+    seed = arguments.seed + trainer.step * plan.batch * trainer.processes + trainer.rank * PROCESS_SEEDS
     trainer.run(SyntheticPairsDataset(arguments.data, arguments.shared, arguments.bodies, seed=seed))
     return 0
 
@@ -123,7 +141,7 @@ def train_pose_prior(arguments: argparse.Namespace) -> int:
     from rsb_pose_ros.training.recorded_errors import RecordedErrors
 
     torch.manual_seed(0)
-    plan = Plan(**overrides(arguments, "steps", "batch", "rate", "pretraining"))
+    plan = Plan(**overrides(arguments, "steps", "batch", "rate", "pretraining", "recorded_share", "uncertainty_share"))
     config = ModelConfig.from_yaml(arguments.config).transformer
     trainer = PosePriorTrainer(config, plan, arguments.output, arguments.device)
     recorded = RecordedErrors.load(arguments.recorded) if arguments.recorded else None
@@ -167,6 +185,27 @@ def train_look(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def write_estimates(arguments: argparse.Namespace) -> int:
+    import numpy as np
+
+    from rsb_pose_ros.data.synthetic.dataset import SyntheticPairsDataset
+    from rsb_pose_ros.model import ModelConfig, RSBPose
+    from rsb_pose_ros.training import checkpoint
+    from rsb_pose_ros.training.co_keypoints import load_weights
+    from rsb_pose_ros.training.estimates import estimate
+
+    if arguments.start is None:
+        raise ValueError("no --start given; expected a checkpoint that the `finish` stage wrote")
+    model = RSBPose(ModelConfig.from_yaml(arguments.config))
+    load_weights(model, checkpoint.load(arguments.start)["average"])
+    dataset = SyntheticPairsDataset(arguments.data, arguments.shared, arguments.bodies, seed=arguments.seed)
+    found = estimate(model, dataset, arguments.pairs, workers=arguments.workers)
+    found.save(arguments.output / "estimates.npz")
+    error = 1000 * np.linalg.norm(found.triangulated - found.truth, axis=-1)
+    print(f"{len(found)} poses, median error {np.median(error):.0f} mm, in {arguments.output / 'estimates.npz'}")
+    return 0
+
+
 def finish_model(arguments: argparse.Namespace) -> int:
     import json
 
@@ -203,7 +242,13 @@ def finish_model(arguments: argparse.Namespace) -> int:
     return 0
 
 
-STAGES = {"sce": train_co_keypoints, "ppt": train_pose_prior, "look": train_look, "finish": finish_model}
+STAGES = {
+    "sce": train_co_keypoints,
+    "ppt": train_pose_prior,
+    "look": train_look,
+    "estimates": write_estimates,
+    "finish": finish_model,
+}
 
 if __name__ == "__main__":
     sys.exit(main())

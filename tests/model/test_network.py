@@ -1,5 +1,6 @@
 """The three shipped configurations: budgets, gradients, and the ONNX file against PyTorch."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -41,6 +42,23 @@ def test_edge_keeps_its_budget() -> None:
     parts = summarise(network("rsb_pose_edge")).values()
     assert sum(p.macs for p in parts) <= 1.5e9
     assert sum(p.parameters for p in parts) <= 4e6
+
+
+def test_an_informed_transformer_is_told_the_covariance() -> None:
+    config = ModelConfig.from_yaml(CONFIGS / "rsb_pose_edge.yaml")
+    informed = RSBPose(replace(config, transformer=replace(config.transformer, informed=True)))
+    plain = RSBPose(replace(config, transformer=replace(config.transformer, informed=False)))
+    weights = network("rsb_pose_edge").state_dict()
+    weights["transformer.embed_uncertainty.weight"].normal_(0, 0.1)
+    results = []
+    for model in (informed, plain):
+        model.load_state_dict(weights)
+        with torch.no_grad():
+            results.append(model.eval()(*example_pair(256)))
+    torch.testing.assert_close(results[0].joints_initial, results[1].joints_initial)
+    assert (results[0].joints - results[1].joints).abs().max() > 1e-5
+    expected = plain.transformer(results[0].joints_initial, results[0].covariance)
+    torch.testing.assert_close(results[0].joints, expected)
 
 
 def test_gradients_reach_every_parameter() -> None:

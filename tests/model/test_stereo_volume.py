@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from rsb_pose_ros.model.folded import FoldedVolume
-from rsb_pose_ros.model.stereo_volume import shift_right, stereo_volume
+from rsb_pose_ros.model.stereo_volume import shifts_right, stereo_volume
 
 
 def naive_volume(left: np.ndarray, right: np.ndarray, disparities: range) -> np.ndarray:
@@ -27,11 +27,12 @@ def test_equals_a_naive_loop(disparities: range) -> None:
     np.testing.assert_allclose(volume.numpy(), naive_volume(left, right, disparities), atol=1e-12)
 
 
-@pytest.mark.parametrize("disparity", [-12, -4, 0, 4, 12])
-def test_shift_moves_content_to_the_right(disparity: int) -> None:
+@pytest.mark.parametrize("disparities", [range(-12, 13), range(-4, -1), range(3, 12)])
+def test_shifts_move_content_to_the_right(disparities: range) -> None:
     x = torch.arange(1.0, 9.0).view(1, 1, 1, 8)
-    shifted = shift_right(x, disparity).flatten().tolist()
-    assert shifted == [x.flatten()[u - disparity].item() if 0 <= u - disparity < 8 else 0.0 for u in range(8)]
+    for disparity, shifted in zip(disparities, shifts_right(x, disparities), strict=True):
+        expected = [x.flatten()[u - disparity].item() if 0 <= u - disparity < 8 else 0.0 for u in range(8)]
+        assert shifted.flatten().tolist() == expected
 
 
 def test_folded_volume_is_the_concatenated_one_under_a_pointwise_convolution() -> None:

@@ -90,3 +90,17 @@ def set_parameter(camera: StereoCamera, name: str, value: object) -> object:
     future = client.call_async(SetParameters.Request(parameters=[parameter]))
     camera.until(future.done)
     return future.result().results[0]
+
+
+@pytest.mark.parametrize("exact", [False, True])
+def test_on_a_cpu_the_twin_for_cpus_runs_unless_that_is_forbidden(
+    tmp_path: Path, model: Path, camera: StereoCamera, exact: bool
+) -> None:
+    for name in ("gpu", "cpu"):
+        shutil.copy(model, tmp_path / f"{name}.onnx")
+        card = json.loads(model.with_suffix(".json").read_text())
+        card["configuration"]["quantization"] = {"cpu_twin": "cpu.onnx"} if name == "gpu" else {}
+        (tmp_path / f"{name}.json").write_text(json.dumps(card))
+    options = {"model": tmp_path / "gpu.onnx", "diagnostics_period": 0.2, "exact_model": str(exact).lower()}
+    with RunningNode(tmp_path / "node.log", "-r", f"__ns:=/{camera.namespace}", **options) as node:
+        node.wait_for_log("gpu.onnx runs on CPUExecutionProvider" if exact else "taking cpu.onnx")

@@ -157,3 +157,14 @@ def test_recorded_errors_keep_their_size() -> None:
     seen = RecordedErrors(recorded).sample(500, torch.device("cpu"))
     assert float((seen.noisy - seen.truth).std()) == pytest.approx(0.02, rel=0.1)
     assert float(seen.truth[..., 2].mean()) == pytest.approx(3, abs=0.2)
+
+
+def test_stated_uncertainty_stays_with_its_joint(tmp_path: Path) -> None:
+    truth = poses(300).numpy() + np.float32([0, 0, 3])
+    sigma = np.broadcast_to(np.arange(1, 18, dtype=np.float32)[:, None] * 0.01, truth.shape)
+    error = np.random.default_rng(0).normal(0, 1, truth.shape).astype(np.float32) * sigma
+    RecordedPoses(truth + error, truth, np.zeros(300, int), np.arange(300), sigma).save(tmp_path / "estimates.npz")
+    torch.manual_seed(0)
+    seen = RecordedErrors.load(tmp_path / "estimates.npz").sample(2000, torch.device("cpu"))
+    ratio = ((seen.noisy - seen.truth) / seen.sigma).std((0, 2))
+    torch.testing.assert_close(ratio, torch.ones(17), atol=0.15, rtol=0)

@@ -1,9 +1,11 @@
 """Training loops: they learn, they go on after a kill exactly where they were, and they write what they did."""
 
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -64,6 +66,17 @@ def test_co_keypoints_learn_and_resume(tmp_path: Path) -> None:
     assert (tmp_path / "log.jsonl").read_text().count("\n") == 1
 
 
+def test_end_to_end_trains_the_transformer_too_and_stage_one_does_not(tmp_path: Path) -> None:
+    batch = {k: v[None] for k, v in next(iter(OnePair())).items()}
+    for joint in (False, True):
+        one = trainer(tmp_path / str(joint), 10)
+        one = CoKeypointTrainer(one.config, replace(one.plan, end_to_end=joint), tmp_path)
+        before = [p.clone() for p in one.model.transformer.parameters()]
+        terms = one.train_step(dict(batch))
+        moved = any(not torch.equal(p, q) for p, q in zip(before, one.model.transformer.parameters(), strict=True))
+        assert moved is joint and ("joints" in terms) is joint
+
+
 def test_a_degenerate_batch_does_not_end_the_run(tmp_path: Path) -> None:
     one = trainer(tmp_path, 10)
     batch = {k: v[None] for k, v in next(iter(OnePair())).items()}
@@ -110,3 +123,35 @@ def test_a_missing_or_broken_checkpoint_is_named(tmp_path: Path) -> None:
     (tmp_path / "bad.pt").write_bytes(b"nothing")
     with pytest.raises(ValueError, match=r"bad\.pt"):
         checkpoint.load(tmp_path / "bad.pt")
+
+
+def test_a_run_leaves_a_picture_and_events_for_tensorboard(tmp_path: Path) -> None:
+    one = trainer(tmp_path, 2)
+    one.plan = replace(one.plan, picture_every=2)
+    one.run(OnePair())
+    picture = cv2.imread(str(tmp_path / "pictures" / "0000002.jpg"))
+    assert picture.shape == (128, 64, 3)
+    assert list((tmp_path / "tensorboard").glob("events.*"))
+
+
+def train_in_parallel(rank: int, folder: str) -> None:
+    os.environ |= {"RANK": str(rank), "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29533"}
+    torch.set_num_threads(1)
+    one = trainer(Path(folder), 2)
+    batch = {k: v[None] for k, v in next(iter(OnePair())).items()}
+    if rank == 1:
+        batch["joints"] = batch["joints"] + 0.1
+        batch["keypoints"] = batch["keypoints"] + 3.0
+    one.train_step(batch)
+    torch.save(one.model.state_dict(), f"{folder}/rank{rank}.pt")
+    torch.distributed.destroy_process_group()
+
+
+def test_two_processes_take_the_same_step(tmp_path: Path) -> None:
+    torch.multiprocessing.spawn(train_in_parallel, (str(tmp_path),), nprocs=2)
+    first, second = (torch.load(tmp_path / f"rank{rank}.pt") for rank in range(2))
+    # Statistics of batch norms are each process's own; weights are shared, though the processes saw different labels.
+    weights = [name for name in first if "running" not in name and "num_batches" not in name]
+    assert all(torch.equal(first[name], second[name]) for name in weights)
+    fresh = trainer(tmp_path / "fresh", 2).model.state_dict()
+    assert any(not torch.equal(first[name], fresh[name]) for name in weights)

@@ -22,16 +22,21 @@ class RecordedPoses:
     """triangulated, truth: (N, 17, 3) float32 metres, left camera optical frame; group: (N,) camera pair that saw a pose.
 
     Groups show the same frames in the same order: frame (N,) counts them from 0 within each group.
+    sigma: (N, 17, 3) metres, standard deviations that the estimator stated along the frame's axes, where it did.
     """
 
     triangulated: np.ndarray
     truth: np.ndarray
     group: np.ndarray
     frame: np.ndarray
+    sigma: np.ndarray | None = None
 
     @classmethod
     def load(cls, path: str | Path) -> RecordedPoses:
-        """Read an .npz with triangulated, ground_truth and group. Raises FileNotFoundError or ValueError naming it."""
+        """Read an .npz with triangulated, ground_truth, group and perhaps sigma.
+
+        Raises FileNotFoundError or ValueError naming it.
+        """
         if not Path(path).exists():
             raise FileNotFoundError(
                 f"recorded poses {path}: not found; expected an .npz of triangulated and true poses"
@@ -41,13 +46,24 @@ class RecordedPoses:
             if missing:
                 raise ValueError(f"recorded poses {path}: lacks {', '.join(missing)}; found {', '.join(sorted(f))}")
             triangulated, truth, group = f["triangulated"], f["ground_truth"], f["group"]
+            sigma = f["sigma"].astype(np.float32) if "sigma" in f else None
         expected = (len(group), JOINT_COUNT, 3)
-        if triangulated.shape != expected or truth.shape != expected:
-            raise ValueError(f"recorded poses {path}: shapes {triangulated.shape}, {truth.shape}; expected {expected}")
+        shapes = [a.shape for a in (triangulated, truth, sigma) if a is not None]
+        if any(shape != expected for shape in shapes):
+            raise ValueError(f"recorded poses {path}: shapes {', '.join(map(str, shapes))}; expected {expected}")
         frame = np.zeros(len(group), int)
         for one in np.unique(group):
             frame[group == one] = np.arange((group == one).sum())
-        return cls(triangulated.astype(np.float32), truth.astype(np.float32), group, frame)
+        return cls(triangulated.astype(np.float32), truth.astype(np.float32), group, frame, sigma)
+
+    def save(self, path: Path) -> None:
+        """Write what `load` reads."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        content = {"triangulated": self.triangulated, "ground_truth": self.truth, "group": self.group}
+        if self.sigma is not None:
+            content["sigma"] = self.sigma
+        with path.open("wb") as file:
+            np.savez_compressed(file, **content)  # type: ignore[arg-type]  # NumPy's stub takes ** for its own options
 
     def __len__(self) -> int:
         return len(self.group)
@@ -62,4 +78,5 @@ class RecordedPoses:
         return self[chosen[name]]
 
     def __getitem__(self, rows: np.ndarray) -> RecordedPoses:
-        return RecordedPoses(self.triangulated[rows], self.truth[rows], self.group[rows], self.frame[rows])
+        sigma = None if self.sigma is None else self.sigma[rows]
+        return RecordedPoses(self.triangulated[rows], self.truth[rows], self.group[rows], self.frame[rows], sigma)

@@ -9,7 +9,7 @@ import numpy as np
 import onnxruntime
 
 from rsb_pose_ros.inference.card import ModelCard, ModelError, Tensor, check_contract, expected_contract, read_card
-from rsb_pose_ros.inference.providers import Provider, check_running, resolve
+from rsb_pose_ros.inference.providers import LOG, Provider, announced, check_running, resolve
 
 _DTYPES = {"tensor(uint8)": "uint8", "tensor(float)": "float32", "tensor(float16)": "float16", "tensor(int64)": "int64"}
 
@@ -35,10 +35,8 @@ class ModelSession:
             raise ValueError(f"threads is {threads}; expected 0 (ONNX Runtime chooses) or a positive number")
         self.path = Path(model)
         self.card: ModelCard = read_card(self.path, task)
-        wanted = resolve(providers, self.card.sha256, engine_cache)
-        self._session = _load(self.path, wanted, threads)
+        self._session = _load_best(self.path, resolve(providers, self.card.sha256, engine_cache), threads)
         self.providers: list[str] = list(self._session.get_providers())
-        check_running(wanted, self.providers, self.path)
         graph = {"inputs": _tensors(self._session.get_inputs()), "outputs": _tensors(self._session.get_outputs())}
         check_contract(graph, expected_contract(task, self.card.image_size or 0), f"model {self.path}")
         self._outputs = list(expected_contract(task, 0)["outputs"])
@@ -72,6 +70,24 @@ class BoundSession:
         """Run once on `inputs`; returns `outputs`."""
         self._session.run_with_iobinding(self._binding)
         return self.outputs
+
+
+def _load_best(path: Path, attempts: list[list[Provider]], threads: int) -> onnxruntime.InferenceSession:
+    """A session on the first providers that really run; says why better ones do not. The last failure is raised."""
+    for wanted in attempts[:-1]:
+        try:
+            return _load_checked(path, wanted, threads)
+        except ModelError as error:
+            LOG.warning("%s does not run, trying the next: %s", wanted[0][0], error)
+    return _load_checked(path, attempts[-1], threads)
+
+
+def _load_checked(path: Path, wanted: list[Provider], threads: int) -> onnxruntime.InferenceSession:
+    with announced(wanted, path):
+        session = _load(path, wanted, threads)
+    check_running(wanted, list(session.get_providers()), path)
+    LOG.info("%s runs on %s", path.name, ", ".join(session.get_providers()))
+    return session
 
 
 def _load(path: Path, providers: list[Provider], threads: int) -> onnxruntime.InferenceSession:

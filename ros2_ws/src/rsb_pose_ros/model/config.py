@@ -28,6 +28,8 @@ class TransformerConfig:
     """'all' joints, or 'body': end-effectors stay as triangulated, as the authors do."""
     relative: bool = True
     """Joints are fed relative to the pelvis; False: as they stand before the camera (an ablation)."""
+    informed: bool = False
+    """Inside the whole network a joint's token knows its covariance (edge; the paper's tokens know positions alone)."""
 
 
 @dataclass(frozen=True)

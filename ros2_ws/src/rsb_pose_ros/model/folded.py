@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from rsb_pose_ros.model.blazepose import Inverted, Separable, upsample
-from rsb_pose_ros.model.stereo_volume import shift_right
+from rsb_pose_ros.model.stereo_volume import shifts_right
 from rsb_pose_ros.skeleton import JOINT_COUNT
 
 WIDTHS = (96, 128, 160)
@@ -28,7 +28,7 @@ class FoldedVolume(nn.Module):
 
     def forward(self, left: Tensor, right: Tensor) -> Tensor:
         left, right = self.left(left), self.right(right)
-        slices = [nn.functional.relu6(left + shift_right(right, d)) for d in self.disparities]
+        slices = [nn.functional.relu6(left + shifted) for shifted in shifts_right(right, self.disparities)]
         return torch.cat(slices, dim=1)
 
 

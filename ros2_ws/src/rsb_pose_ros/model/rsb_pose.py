@@ -16,7 +16,7 @@ from rsb_pose_ros.model.pose_transformer import PoseTransformer
 from rsb_pose_ros.model.resnet import PoseResNet
 from rsb_pose_ros.model.second_look import SecondLook
 from rsb_pose_ros.model.softargmax import CoKeypoints, soft_argmax
-from rsb_pose_ros.model.stereo_volume import shift_right, stereo_volume
+from rsb_pose_ros.model.stereo_volume import shifts_right, stereo_volume
 from rsb_pose_ros.model.triangulation import covariance, triangulate
 from rsb_pose_ros.model.v2v import V2VRegressor
 from rsb_pose_ros.skeleton import JOINT_COUNT
@@ -103,8 +103,8 @@ class EdgeCoKeypoints(nn.Module):
 
     def agree(self, left: Tensor, right: Tensor) -> Tensor:
         """(B, 17, D, H, W) from heatmap logits (B, 17, H, W) of both views."""
-        left, right = left * self.agreement, right * self.agreement - UNSEEN_LOGIT
-        return torch.stack([left + shift_right(right, d) + UNSEEN_LOGIT for d in self.disparities], dim=2)
+        left, right = left * self.agreement + UNSEEN_LOGIT, right * self.agreement - UNSEEN_LOGIT
+        return torch.stack([left + shifted for shifted in shifts_right(right, self.disparities)], dim=2)
 
 
 class RSBPose(nn.Module):
@@ -151,15 +151,17 @@ class RSBPose(nn.Module):
         if self.second_look is not None:
             uvd, variance = self.second_look(both.fine, split_views(features)[0], uvd, projections)
         initial = triangulate(uvd, projections)
+        spread = covariance(initial, variance * self.variance_scale, projections)
         heatmaps = heatmaps.unflatten(0, (-1, 2))
         return Estimate(
-            joints=self.transformer(initial),
+            # What is told of uncertainty stays honest: the refined joints' errors do not shape it.
+            joints=self.transformer(initial, spread.detach() if self.config.transformer.informed else None),
             joints_initial=initial,
             co_keypoints=keypoints,
             uvd=uvd,
             variance=variance,
             confidence_logits=self.confidence(keypoints, heatmaps.amax((3, 4)), pooled),
-            covariance=covariance(initial, variance * self.variance_scale, projections),
+            covariance=spread,
             heatmaps=heatmaps,
             co_heatmap=co_heatmap,
         )

@@ -8,9 +8,12 @@ paper has no such stage.
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 
+from rsb_pose_ros.model.softargmax import STRIDE
 from rsb_pose_ros.skeleton import JOINT_COUNT
 
 PATCH = 9
@@ -64,13 +67,14 @@ class SecondLook(nn.Module):
             nn.init.zeros_(fresh.bias)
         columns = 2 * (PATCH - 1) + 2 * REACH + 1
         column = SPACING * torch.arange(PATCH)[:, None] + 2 * REACH - torch.arange(steps)[None]
-        patch = SPACING * (torch.arange(PATCH) - PATCH // 2).float()
-        strip = torch.arange(columns).float() - columns // 2
+        patch = SPACING * (torch.arange(PATCH) - PATCH // 2)
         self.constant("band", (torch.arange(PATCH)[:, None] * columns + column).flatten())
         self.constant("disparities", torch.arange(-REACH, REACH + 1.0))
-        self.constant("left_grid", torch.stack(torch.meshgrid(patch, patch, indexing="xy"), -1))
-        self.constant("right_grid", torch.stack(torch.meshgrid(strip, patch, indexing="xy"), -1))
-        self.constant("middle", -0.5 * (self.left_grid.square().sum(-1) / MIDDLE_STD_PX**2)[None, None])
+        self.constant("patch", patch)
+        self.constant("strip", torch.arange(columns) - columns // 2)
+        self.constant("here", torch.zeros(1, dtype=torch.long))
+        squares = patch.float().square()
+        self.constant("middle", -0.5 / MIDDLE_STD_PX**2 * (squares[:, None] + squares)[None, None])
 
     def constant(self, name: str, value: Tensor) -> None:
         self.register_buffer(name, value, persistent=False)
@@ -78,13 +82,14 @@ class SecondLook(nn.Module):
     def forward(self, fine: Tensor, context: Tensor, uvd: Tensor, projections: Tensor) -> tuple[Tensor, Tensor]:
         """fine: (2B, F, S/2, S/2) both views' features; context: (B, K, S/4, S/4) of the left view; uvd: (B, 17, 3) crop
         pixels. Returns the corrected uvd and its variance (B, 17, 3), crop pixels²."""
-        left, right = high_pass(fine).unflatten(0, (-1, 2)).unbind(1)
+        left, right = high_pass(fine).movedim(1, -1).unflatten(0, (-1, 2)).unbind(1)
         u, v, d = uvd.detach().unbind(-1)  # where to look is no matter of gradients
-        left_patches = unit_length(self.matching(look_up(left, torch.stack([u, v], -1), self.left_grid)))
-        right_strips = unit_length(self.matching(look_up(right, torch.stack([u - d, v], -1), self.right_grid)))
+        left_patches = unit_length(self.matching(sample(left, u, v, self.patch, self.patch, FINE_STRIDE)))
+        right_strips = unit_length(self.matching(sample(right, u - d, v, self.strip, self.patch, FINE_STRIDE)))
         similarity = self.compare(left_patches, right_strips)
         scale = pixels_per_metre(d, projections)
-        known = torch.cat([sample(context, torch.stack([u, v], -1), 4), scale.log(), d[..., None] * 0.1], -1)
+        here = sample(context.movedim(1, -1), u, v, self.here, self.here, STRIDE).flatten(2)
+        known = torch.cat([here, scale.log(), d[..., None] * 0.1], -1)
         evidence = torch.cat([left_patches.movedim(4, 2), similarity], 2)
         x = self.inner(evidence.flatten(0, 1)).unflatten(0, (-1, JOINT_COUNT))
         x = nn.functional.relu6(x + (self.context(known) + self.joint)[..., None, None]).flatten(0, 1)
@@ -106,8 +111,13 @@ class SecondLook(nn.Module):
 
 
 def high_pass(fine: Tensor) -> Tensor:
-    """Features less their mean around: flat parts and exposure vanish, so that cosines tell places apart."""
-    return fine - nn.functional.avg_pool2d(fine, SURROUND, 1, SURROUND // 2, count_include_pad=False)
+    """Features less their mean around: flat parts and exposure vanish, so that cosines tell places apart.
+
+    The mean of a row's means is the box's mean, at the border too, for a third of the sums.
+    """
+    around = nn.functional.avg_pool2d(fine, (1, SURROUND), 1, (0, SURROUND // 2), count_include_pad=False)
+    around = nn.functional.avg_pool2d(around, (SURROUND, 1), 1, (SURROUND // 2, 0), count_include_pad=False)
+    return fine - around
 
 
 def unit_length(x: Tensor) -> Tensor:
@@ -115,19 +125,31 @@ def unit_length(x: Tensor) -> Tensor:
     return x * torch.rsqrt(x.square().sum(-1, keepdim=True) + 1e-6)
 
 
-def look_up(features: Tensor, centres: Tensor, offsets: Tensor) -> Tensor:
-    """Patches (B, 17, h, w, C) of stride-2 features (B, C, H, W) around centres (B, 17, 2); offsets (h, w, 2), crop px."""
-    points = centres[:, :, None, None] + offsets
-    return sample(features, points.flatten(1, 3), FINE_STRIDE).unflatten(1, points.shape[1:4])
+def sample(features: Tensor, u: Tensor, v: Tensor, columns: Tensor, rows: Tensor, stride: int) -> Tensor:
+    """Patches (B, 17, h, w, C) of features (B, H, W, C) around crop pixels u, v (B, 17), bilinearly, borders repeated.
+
+    columns (w,), rows (h,): crop pixels from there, ascending. Whole cells are gathered and both interpolations are
+    products with hat functions: all points of a patch share their cells, which grid_sample fetches for each anew.
+    """
+    batch, height, width, _ = features.shape
+    x, across = cells_around(u, columns, width, stride)
+    y, down = cells_around(v, rows, height, stride)
+    image = torch.arange(batch, device=u.device)[:, None, None, None] * height
+    index = (image + y[:, :, :, None]) * width + x[:, :, None, :]
+    cells = features.flatten(0, 2).index_select(0, index.flatten()).unflatten(0, index.shape)
+    lines = (down @ cells.flatten(3)).unflatten(3, cells.shape[3:])
+    return across.unsqueeze(2) @ lines
 
 
-def sample(features: Tensor, points: Tensor, stride: int) -> Tensor:
-    """Features (B, C, H, W) at crop pixels (B, …, 2), bilinearly; border values outside. Returns (B, …, C)."""
-    size = torch.tensor([features.shape[3], features.shape[2]], device=points.device, dtype=points.dtype) * stride
-    grid = (points + 0.5) * (2 / size) - 1
-    flat = grid.flatten(1, -2).unsqueeze(2)
-    values = nn.functional.grid_sample(features, flat, padding_mode="border", align_corners=False)
-    return values.squeeze(3).transpose(1, 2).unflatten(1, points.shape[1:-1])
+def cells_around(centres: Tensor, offsets: Tensor, size: int, stride: int) -> tuple[Tensor, Tensor]:
+    """Cells (B, 17, n) of an axis that crop pixels centres (B, 17) + offsets (m,) lie between; weights (B, 17, m, n)."""
+    extent = int(offsets[-1] - offsets[0])
+    position = (centres + 0.5) / stride - 0.5
+    position = position.clamp(-extent - 1, size + extent)[:, :, None] + offsets / stride  # farther off is border, too
+    first = position[..., :1].floor()
+    near = torch.arange(math.ceil(extent / stride) + 2, device=centres.device)
+    weights = (1 - (position - first)[..., None].sub(near).abs()).clamp(min=0)
+    return (first.long() + near).clamp(0, size - 1), weights
 
 
 def pixels_per_metre(d: Tensor, projections: Tensor) -> Tensor:

@@ -6,17 +6,14 @@ import torch
 from torch import Tensor
 
 
-def shift_right(x: Tensor, disparity: int) -> Tensor:
-    """x(u − disparity) along the last axis, zero where that lies outside.
+def shifts_right(x: Tensor, disparities: range) -> list[Tensor]:
+    """x(u − d) along the last axis for every disparity d, zero where that lies outside.
 
-    Padding and slicing, not slice assignment, which would export as a chain of ScatterND.
+    Padded once, then sliced; slice assignment would export as a chain of ScatterND.
     """
-    if disparity == 0:
-        return x
-    width = x.shape[-1]
-    if disparity > 0:
-        return torch.nn.functional.pad(x, (disparity, 0))[..., :width]
-    return torch.nn.functional.pad(x, (0, -disparity))[..., -disparity:]
+    before, after = max(disparities[-1], 0), max(-disparities[0], 0)
+    wide = torch.nn.functional.pad(x, (before, after))
+    return [wide[..., before - d : before - d + x.shape[-1]] for d in disparities]
 
 
 def stereo_volume(left: Tensor, right: Tensor, disparities: range) -> Tensor:
@@ -25,5 +22,6 @@ def stereo_volume(left: Tensor, right: Tensor, disparities: range) -> Tensor:
     Cells whose partner lies outside the right view are zero in both halves.
     """
     visible = torch.ones_like(right[:, :1])
-    slices = [torch.cat([left * shift_right(visible, d), shift_right(right, d)], dim=1) for d in disparities]
+    partners = zip(shifts_right(visible, disparities), shifts_right(right, disparities), strict=True)
+    slices = [torch.cat([left * seen, shifted], dim=1) for seen, shifted in partners]
     return torch.stack(slices, dim=2)

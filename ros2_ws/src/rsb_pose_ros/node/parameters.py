@@ -49,6 +49,12 @@ class Parameters:
         "ONNX Runtime execution providers, best first: cpu, cuda, tensorrt or full names. One that cannot run is an "
         "error, never a silent fall-back; [auto] takes the best that is installed.",
     )
+    exact_model: bool = _setting(
+        False,
+        "Run the very file that `model` names; otherwise, on a computer without a usable GPU, the twin for CPUs that its "
+        "card names.",
+    )
+    engine_cache: str = _setting("", "Folder of TensorRT's engines; empty: ~/.cache/rsb_pose_ros.")
     threads: int = _setting(0, "CPU threads of ONNX Runtime; 0 leaves the choice to it.", low=0, high=256)
     rectified: bool = _setting(False, "The images are rectified already (image_rect topics): K, D and R are ignored.")
     transport: str = _setting(

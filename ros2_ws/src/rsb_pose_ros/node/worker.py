@@ -8,6 +8,7 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import onnxruntime
@@ -15,10 +16,12 @@ import onnxruntime
 from rsb_pose_ros.images import ImageError, to_array
 from rsb_pose_ros.inference import ModelError, Person, PersonSmoother, StereoPoseEstimator
 from rsb_pose_ros.inference.card import STEREO_POSE
+from rsb_pose_ros.inference.providers import only_cpu
 from rsb_pose_ros.inference.session import ModelSession
 from rsb_pose_ros.node.complaints import Complaints, Refused
+from rsb_pose_ros.node.log_bridge import forwarded
 from rsb_pose_ros.node.mailbox import Mailbox
-from rsb_pose_ros.node.model_file import find_model
+from rsb_pose_ros.node.model_file import cpu_twin, find_model
 from rsb_pose_ros.node.parameters import Parameters
 from rsb_pose_ros.node.stage_times import StageTimes
 from rsb_pose_ros.stereo import StereoRig
@@ -113,12 +116,13 @@ class PoseWorker:
     def _load_if_due(self) -> None:
         if self._load_due.is_set():
             self._load_due.clear()
-            self._load()
+            with forwarded(self._log):
+                self._load()
 
     def _load(self) -> None:
         """Check the model as far as is possible now, and load it once there is a rig."""
         parameters, calibration = self._parameters(), self._calibration
-        path = find_model(parameters.model)
+        path = self._chosen(parameters)
         self._estimator = None
         self.model = ModelState(LOADING, str(path), _outlook(parameters.providers))
         self._log.info(f"loading {path} {self.model.sentence}")
@@ -126,14 +130,13 @@ class PoseWorker:
         try:
             if calibration is None:
                 # All that a model can get wrong comes out now, and TensorRT builds its engine before cameras run.
-                session = ModelSession(path, STEREO_POSE, providers=parameters.providers, threads=parameters.threads)
+                session = ModelSession(path, STEREO_POSE, **self._runtime(parameters))
                 self.model = ModelState(WAITING, str(path), "", tuple(session.providers), time.monotonic() - started)
                 return
             estimator = StereoPoseEstimator(
                 path,
                 calibration[0],
-                providers=parameters.providers,
-                threads=parameters.threads,
+                **self._runtime(parameters),
                 min_confidence=parameters.min_confidence,
             )
             estimator.warm_up()
@@ -151,6 +154,26 @@ class PoseWorker:
         self.model = ModelState(READY, str(path), "", tuple(estimator.providers), seconds)
         self._complaints.settle("no model")
         self._log.info(f"model {path.name} is ready on {estimator.providers[0]} after {seconds:.1f} s")
+
+    @staticmethod
+    def _runtime(parameters: Parameters) -> dict[str, Any]:
+        return {
+            "providers": parameters.providers,
+            "threads": parameters.threads,
+            "engine_cache": parameters.engine_cache or None,
+        }
+
+    def _chosen(self, parameters: Parameters) -> Path:
+        """The model's file, or its twin for CPUs where nothing else can run it."""
+        path = find_model(parameters.model)
+        twin = None if parameters.exact_model or not only_cpu(parameters.providers) else cpu_twin(path)
+        if twin is None:
+            return path
+        self._log.info(
+            f"{path.name} is for GPUs and only a CPU is there: taking {twin.name}, as its card says (exact_model: true "
+            "takes the model as it is)"
+        )
+        return twin
 
     def _attempt(self, pair: Pair) -> None:
         try:

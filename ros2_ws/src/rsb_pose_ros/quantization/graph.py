@@ -94,17 +94,22 @@ def _tensor_sizes(model: onnx.ModelProto) -> dict[str, int]:
 
 
 def candidates(
-    graph: Graph, operators: Sequence[str], keep: Sequence[str] = (), source: str = "model", exact: Sequence[str] = ()
+    graph: Graph,
+    operators: Sequence[str],
+    keep: Sequence[str] = (),
+    source: str = "model",
+    exact: Sequence[str] = (),
+    logits: bool = False,
 ) -> list[str]:
     """Names of the nodes that may become INT8: convolutions, and other `operators` that lie between convolutions.
 
-    What only leads to the softmax (sums of logits, and what they are made of) has no convolution behind it, and stays.
-    keep: regular expressions of names that stay, too; exact: likewise, where there are such.
+    logits: what only leads to the softmax (the sums of logits, and what they are made of) may, too.
+    keep: regular expressions of names that stay float; exact: likewise, where there are such.
     Raises ModelError: one that matches nothing, nothing left.
     """
     head = graph.before([volume_softmax(graph, source)])
     convolutions = [n for n in graph.of(*CONVOLUTIONS) if n.name in head and graph.constant(n.input[1]) is not None]
-    between = graph.behind(convolutions) & graph.before(convolutions)
+    between = graph.behind(convolutions) & (head if logits else graph.before(convolutions))
     # An activation belongs to its convolution, also behind the last one.
     closing = {n.name for c in convolutions if (n := activation_of(graph, c)) is not None}
     possible = [
@@ -212,21 +217,19 @@ def operator_counts(model: Path) -> dict[str, int]:
 
 def precisions(model: Path) -> dict[str, int]:
     """How many convolutions and matrix products compute in int8, float16 and float32; elements stored by type."""
-    graph = Graph(onnx.load(model))
+    inferred = onnx.shape_inference.infer_shapes(onnx.load(model))
+    graph = Graph(inferred)
+    values = [*inferred.graph.value_info, *inferred.graph.output]
+    half = {v.name for v in values if v.type.tensor_type.elem_type == onnx.TensorProto.FLOAT16}
     count: Counter[str] = Counter()
-    for node in graph.of("Conv", "ConvTranspose", "Gemm", "MatMul"):
-        inputs = [graph.producer.get(i) for i in node.input[:2]]
-        kinds = ["const" if p is None else p.op_type for p in inputs]
-        if kinds == ["DequantizeLinear", "DequantizeLinear"]:
+    for node in graph.of(*CONVOLUTIONS, "Gemm", "MatMul"):
+        makers = [graph.producer.get(i) for i in node.input[:2]]
+        if all(maker is not None and maker.op_type == "DequantizeLinear" for maker in makers):
             count["int8 operators"] += 1
-        elif any(p is not None and p.op_type == "Cast" for p in inputs) or any(
-            i in graph.constants and graph.constants[i].data_type == onnx.TensorProto.FLOAT16 for i in node.input
-        ):
-            count["float16 operators"] += 1
         else:
-            count["float32 operators"] += 1
+            count["float16 operators" if node.output[0] in half else "float32 operators"] += 1
     for tensor in graph.constants.values():
-        kind = {1: "float32", 10: "float16", 3: "int8", 2: "uint8"}.get(tensor.data_type)
+        kind = {1: "float32", 10: "float16", 3: "int8", 2: "uint8", 6: "int32"}.get(tensor.data_type)
         if kind:
             count[f"{kind} parameters"] += int(np.prod(tensor.dims))
     return dict(count)

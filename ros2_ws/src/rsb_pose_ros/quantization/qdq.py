@@ -21,26 +21,30 @@ class Recipe:
 
     symmetric: zero points 0, signed activations (TensorRT); else unsigned with zero points (VNNI, Arm dot products).
     outputs: Q/DQ behind operators too (a CPU kernel needs both ends; an activation then vanishes in the zero point and
-    range of its convolution); TensorRT places its own and fuses better without. half: the rest of the heavy operators
-    computes in float16.
+    range of its convolution); TensorRT places its own and fuses better without. half: the transformer computes in float16.
+    logits: the co-heatmap is summed in 8 bits, too; it is the largest tensor of all, and on a CPU its sum takes as long
+    as a tenth of the convolutions (docs/performance.md). operators: TensorRT wants the scales of a transposed convolution
+    per input channel, which ONNX Runtime's quantizer does not write, and in 3D runs it in float anyway.
     """
 
     scheme: str
     symmetric: bool
     outputs: bool
     half: bool
+    logits: bool
     operators: tuple[str, ...]
-    exact: tuple[str, ...] = (r"/stem/", r"/stem_separable/")
+    exact: tuple[str, ...] = (r"^/network/stem/", r"^/network/stem_separable/")
     """Stays float where it exists: the second look compares these features, and they cost little (docs/performance.md)."""
 
 
 RECIPES = {
-    "jetson": Recipe("S8S8 symmetric", True, False, True, ("Conv", "ConvTranspose", "Add")),
+    "jetson": Recipe("S8S8 symmetric", True, False, True, False, ("Conv", "Add")),
     "cpu": Recipe(
         "U8S8 asymmetric",
         False,
         True,
         False,
+        True,
         ("Conv", "ConvTranspose", "Add", "Concat", "Resize", "Clip", "Relu", "Pad", "Slice", "MaxPool"),
     ),
 }
@@ -77,6 +81,7 @@ def insert(
             },
         )
         quantizer.quantize_model()
+        quantizer.model.topological_sort()  # it appends; ONNX asks for nodes in order
     finally:
         logging.disable(logging.NOTSET)
     quantized = quantizer.model.model

@@ -14,7 +14,13 @@ from rsb_pose_ros.quantization.graph import Graph, candidates, check_float, fold
 from rsb_pose_ros.quantization.judge import Judge, Verdict
 from rsb_pose_ros.quantization.qdq import RECIPES, Recipe, insert, pictures
 from rsb_pose_ros.quantization.ranges import METHODS, Histograms, fixed
-from rsb_pose_ros.quantization.storage import WEIGHTED, compute_in_half, store_weights_as_int8, transformer
+from rsb_pose_ros.quantization.storage import (
+    WEIGHTED,
+    compute_in_half,
+    number_tensors,
+    store_weights_as_int8,
+    transformer,
+)
 from rsb_pose_ros.quantization.windows import Windows
 
 Progress = Callable[[str, int, int], None]
@@ -83,7 +89,7 @@ def quantize(
         )
     graph = Graph(prepared)
     recipe = RECIPES[wishes.target]
-    chosen = candidates(graph, recipe.operators, wishes.keep, source, recipe.exact)
+    chosen = candidates(graph, recipe.operators, wishes.keep, source, recipe.exact, recipe.logits)
     judge = Judge(model, held_out, wishes.threads)
     histograms = _watch(prepared, graph, chosen, calibration, wishes, progress)
 
@@ -146,6 +152,7 @@ def finish(quantized: onnx.ModelProto, recipe: Recipe) -> onnx.ModelProto:
         compute_in_half(quantized, transformer(graph))
     else:
         store_weights_as_int8(quantized, [n.name for n in graph.of(*WEIGHTED)])
+    number_tensors(quantized)
     return quantized
 
 

@@ -1,13 +1,15 @@
-"""Stage (a): backbone, attention mask and co-keypoints on stereo pairs; the pose transformer is not touched."""
+"""Stage (a): backbone, attention mask and co-keypoints on stereo pairs; stage (c): with the pose transformer, end to end.
+
+Stage (a) does not touch the transformer: what a random estimator triangulates is garbage, and its gradient ruins both.
+"""
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -18,22 +20,27 @@ from tqdm import tqdm
 from rsb_pose_ros.landmarks import LANDMARKS_OF_JOINTS
 from rsb_pose_ros.model import ModelConfig, RSBPose
 from rsb_pose_ros.model.blazepose import BlazePoseBackbone
-from rsb_pose_ros.training import checkpoint
+from rsb_pose_ros.model.rsb_pose import Estimate
+from rsb_pose_ros.training import checkpoint, distributed
 from rsb_pose_ros.training.ema import WeightAverage
 from rsb_pose_ros.training.int8_rounding import Int8Rounding
+from rsb_pose_ros.training.logbook import Logbook, as_text
 from rsb_pose_ros.training.losses import LossWeights, Targets, co_keypoint_loss
 from rsb_pose_ros.training.schedule import cosine_decay, warmed_up
 
 # Measured on renderings: with this gain the published heatmaps, read as logits of a softmax, are best calibrated.
 HEATMAP_START_GAIN = 1.0
 HEATMAP_RATE_SHARE = 0.1
+TRANSFORMER_RATE_SHARE = 0.3
+JOINTS_WEIGHT = 2.0
+"""End to end: of the refined joints' error, as much as of the triangulated ones'."""
 
 
 @dataclass(frozen=True)
 class Plan:
     """One run of this stage: so many steps or, where `minutes` is given, at most so long. size: crop side, pixels.
 
-    int8_share: of the batches whose features a backbone makes that rounds as its INT8 file will.
+    int8_share: of the batches whose features a backbone makes that rounds as its INT8 file will. end_to_end: stage (c).
     """
 
     steps: int
@@ -47,6 +54,8 @@ class Plan:
     workers: int = 1
     save_every: int = 100
     int8_share: float = 0.0
+    end_to_end: bool = False
+    picture_every: int = 500
     weights: LossWeights = field(default_factory=LossWeights)
 
 
@@ -106,23 +115,26 @@ class CoKeypointTrainer:
     def __init__(self, config: ModelConfig, plan: Plan, folder: Path, device: str = "cpu") -> None:
         self.config, self.plan, self.folder, self.device = config, plan, folder, torch.device(device)
         self.model = RSBPose(config).to(self.device, memory_format=torch.channels_last)
-        self.model.transformer.requires_grad_(False)
+        self.model.transformer.requires_grad_(plan.end_to_end)
         if plan.backbone_rate == 0:
             self.model.backbone.requires_grad_(False)
         backbone = [p for p in self.model.backbone.parameters() if p.requires_grad]
         heatmaps = list(self.model.heatmaps.parameters())
-        known = {id(p) for p in self.model.backbone.parameters()} | {id(p) for p in heatmaps}
+        transformer = [p for p in self.model.transformer.parameters() if p.requires_grad]
+        known = {id(p) for p in [*self.model.backbone.parameters(), *heatmaps, *transformer]}
         rest = [p for p in self.model.parameters() if p.requires_grad and id(p) not in known]
         groups = [
             {"params": rest, "base": plan.rate},
             # They start from BlazePose's and feed everything else: large steps shake the rest.
             {"params": heatmaps, "base": plan.rate * HEATMAP_RATE_SHARE},
             {"params": backbone, "base": plan.backbone_rate},
+            {"params": transformer, "base": plan.rate * TRANSFORMER_RATE_SHARE},
         ]
         self.optimiser = torch.optim.AdamW(
             [g for g in groups if g["params"]], lr=plan.rate, weight_decay=plan.weight_decay
         )
         self.average = WeightAverage(self.model)
+        self.rank, self.processes = distributed.start(device)
         self.rounding = self._int8_rounding()
         self.step = 0
         self.pairs_before = 0
@@ -148,7 +160,7 @@ class CoKeypointTrainer:
         self.pairs_before = content.get("pairs", 0)
 
     def resume(self) -> bool:
-        """Go on from this run's own last checkpoint, if there is one."""
+        """Go on from this run's own last checkpoint, if there is one. `trained_s` is this process's clock."""
         path = self.folder / "last.pt"
         if not path.exists():
             return False
@@ -169,30 +181,44 @@ class CoKeypointTrainer:
             optimiser=self.optimiser.state_dict(),
             step=self.step,
             pairs_before=self.pairs_before,
-            pairs=self.pairs_before + self.step * self.plan.batch,
+            pairs=self.pairs_before + self.step * self.plan.batch * self.processes,
             trained_s=self.trained_s,
             config=self.config.to_dict(),
             plan=asdict(self.plan),
         )
 
     def run(self, dataset: IterableDataset) -> None:
-        """Train until the plan is done; a line of JSON per ten steps goes to log.jsonl."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        """Train until the plan is done; the first process writes the logbook (a line per ten steps) and checkpoints."""
         batches = self._batches(dataset)
         total = self.plan.steps if math.isinf(self.plan.minutes) else None
-        with (self.folder / "log.jsonl").open("a") as log, tqdm(total=total, initial=self.step) as bar:
+        with (
+            Logbook(self.folder) if self.rank == 0 else nullcontext() as log,
+            tqdm(total=total, initial=self.step, disable=self.rank > 0) as bar,
+        ):
             while self.progress < 1:
                 started = time.monotonic()
-                terms = self.train_step(next(batches))
+                batch = next(batches)
+                terms = self.train_step(batch)
                 self.step += 1
-                self.trained_s += time.monotonic() - started
+                # All processes have to stop after the same step: the slowest clock counts.
+                spent = self.trained_s + time.monotonic() - started
+                self.trained_s = distributed.extreme(spent, self.processes, self.device)
                 bar.update()
+                if log is None:
+                    continue
                 if self.step % 10 == 0:
-                    bar.set_postfix({k: f"{v:.3f}" for k, v in terms.items()})
-                    log.write(json.dumps({"step": self.step, **{k: round(v, 4) for k, v in terms.items()}}) + "\n")
-                    log.flush()
+                    bar.set_postfix(as_text(terms))
+                    log.numbers(self.step, terms)
+                if self.step % self.plan.picture_every == 0:
+                    log.picture(self.step, *self._look(batch))
                 if self.step % self.plan.save_every == 0 or self.progress >= 1:
                     self.save()
+
+    def _look(self, batch: dict[str, Tensor]) -> tuple[dict[str, Tensor], Estimate]:
+        batch = {key: value.to(self.device) for key, value in resize_batch(batch, self.plan.size).items()}
+        self.average.module.eval()
+        with torch.no_grad():
+            return batch, self.average.module(batch["crops"], batch["projections"])
 
     def train_step(self, batch: dict[str, Tensor]) -> dict[str, float]:
         """One optimiser step on one batch; returns the loss terms."""
@@ -211,12 +237,15 @@ class CoKeypointTrainer:
         # On a CPU bfloat16 gains nothing in the backward pass; there only the backbone uses it.
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.device.type == "cuda"):
             estimate = self.model.from_features(features.as_float(), batch["projections"])
-        loss, terms = co_keypoint_loss(estimate, targets, self.plan.size, self.config.disparities, self.plan.weights)
-        if not torch.isfinite(loss):
+        weights = replace(self.plan.weights, joints=JOINTS_WEIGHT) if self.plan.end_to_end else self.plan.weights
+        loss, terms = co_keypoint_loss(estimate, targets, self.plan.size, self.config.disparities, weights)
+        lowest = distributed.extreme(float(torch.isfinite(loss)), self.processes, self.device, largest=False)
+        if lowest == 0:
             # One degenerate batch must not end a run of hours.
             self.optimiser.zero_grad(set_to_none=True)
             return terms | {"loss": float("nan")}
         loss.backward()
+        distributed.average_gradients(self.model.parameters(), self.processes)
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), 2.0)
         self.optimiser.step()
         self.optimiser.zero_grad(set_to_none=True)

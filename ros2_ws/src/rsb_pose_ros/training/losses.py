@@ -1,4 +1,4 @@
-"""Losses of the co-keypoint stage (paper, section III-E), each a mean over the joints that both crops show."""
+"""Losses on stereo pairs (paper, section III-E), each a mean over the joints that both crops show."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ SATURATION_CELLS = 2.0
 
 @dataclass(frozen=True)
 class LossWeights:
-    """Weights of the terms; `metric` is per metre, `pixel` per feature cell, `second` per crop pixel, the others per nat."""
+    """Weights of the terms: `metric` and `joints` (the refined ones; 0 leaves the transformer alone) are per metre, `pixel`
+    per feature cell, `second` per crop pixel, the others per nat."""
 
     volume: float = 0.5
     heatmap: float = 0.1
@@ -34,6 +35,7 @@ class LossWeights:
     second: float = 0.5
     spread: float = 0.1
     metric: float = 2.0
+    joints: float = 0.0
     confidence: float = 0.3
 
 
@@ -136,6 +138,7 @@ def co_keypoint_loss(
     keypoints = torch.where(seen[:, None, :, None], targets.keypoints, torch.zeros_like(targets.keypoints))
     # Far joints of a bad disparity would swamp the rest: the metric error saturates at half a metre.
     metric = 0.5 * torch.tanh((estimate.joints_initial - joints).norm(dim=-1) / 0.5)
+    refined = 0.5 * torch.tanh((estimate.joints - joints).norm(dim=-1) / 0.5)
     correct = is_correct(uvd, truth, size) & seen
     confidence = torch.nn.functional.binary_cross_entropy_with_logits(
         estimate.confidence_logits.float(), correct.float(), reduction="none"
@@ -147,8 +150,11 @@ def co_keypoint_loss(
         "second": mean(second_look_error(uvd, truth)),
         "spread": mean(normal_likelihood(uvd.detach() - truth, estimate.variance)),
         "metric": mean(metric),
+        "joints": mean(refined),
         "confidence": confidence.mean(),
     }
+    if weights.joints == 0:
+        del terms["joints"]
     if uvd is first:  # no second look: the volume's own spread is no parameter
         del terms["second"], terms["spread"]
     loss = sum((getattr(weights, name) * value for name, value in terms.items()), torch.zeros(()))

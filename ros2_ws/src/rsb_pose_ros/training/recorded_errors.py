@@ -24,11 +24,13 @@ class RecordedErrors:
     def __init__(self, poses: RecordedPoses) -> None:
         self.truth = torch.from_numpy(poses.truth)
         self.error = torch.from_numpy(poses.triangulated) - self.truth
+        self.sigma = None if poses.sigma is None else torch.from_numpy(poses.sigma)
 
     def sample(self, count: int, device: torch.device) -> NoisyPoses:
         """Recorded errors on poses of bodies with other proportions, half of them mirrored, turned a little.
 
-        The estimator is told nothing of its uncertainty here: sigma is the recording's mean error.
+        sigma: as the estimator stated it; where it stated nothing, the recording's mean error. Turns are small enough
+        to leave it along the axes.
         """
         chosen = torch.randint(len(self.truth), (count,))
         truth, error = self.truth[chosen].to(device), self.error[chosen].to(device)
@@ -40,7 +42,11 @@ class RecordedErrors:
         turns = small_rotation(torch.randn(count, 3, device=device) * truth.new_tensor([0.08, 0.25, 0.05]))
         body = turned(vary_bones(truth - place), turns)
         truth = body + place
-        sigma = error.abs().mean((0, 1)).expand_as(truth)
+        if self.sigma is None:
+            sigma = error.abs().mean((0, 1)).expand_as(truth)
+        else:
+            sigma = self.sigma[chosen].to(device)
+            sigma = torch.where(flip, sigma[:, list(MIRROR)], sigma)
         return NoisyPoses(truth, truth + turned(error, turns), sigma)
 
 

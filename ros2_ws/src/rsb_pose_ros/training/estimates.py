@@ -1,0 +1,30 @@
+"""What a trained network triangulates of rendered pairs, beside the truth: what its own transformer learns to repair."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, IterableDataset
+from tqdm import tqdm
+
+from rsb_pose_ros.data.recorded_poses import RecordedPoses
+from rsb_pose_ros.model import RSBPose
+from rsb_pose_ros.model.pose_transformer import standard_deviations
+
+
+def estimate(model: RSBPose, dataset: IterableDataset, pairs: int, batch: int = 8, workers: int = 1) -> RecordedPoses:
+    """Poses before the transformer, their standard deviations and the truth, of those pairs that show somebody."""
+    model.eval()
+    rows: list[tuple[np.ndarray, ...]] = []
+    loader: Iterator[dict[str, Tensor]] = iter(DataLoader(dataset, batch_size=batch, num_workers=workers))
+    for labels in tqdm(islice(loader, -(-pairs // batch)), total=-(-pairs // batch), desc="estimates"):
+        with torch.no_grad():
+            seen = model(labels["crops"], labels["projections"])
+        columns = (seen.joints_initial, labels["joints"], standard_deviations(seen.covariance))
+        rows.append(tuple(column[labels["present"]].float().numpy() for column in columns))
+    triangulated, truth, sigma = (np.concatenate(column) for column in zip(*rows, strict=True))
+    return RecordedPoses(triangulated, truth, np.zeros(len(truth), int), np.arange(len(truth)), sigma)

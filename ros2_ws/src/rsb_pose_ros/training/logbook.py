@@ -1,0 +1,69 @@
+"""What a training run writes down: a line of JSON per few steps, the same for TensorBoard, and pictures to look at."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from torch import Tensor
+from torch.utils.tensorboard import SummaryWriter
+
+from rsb_pose_ros.evaluation.drawing import draw_skeleton
+from rsb_pose_ros.model.rsb_pose import Estimate
+from rsb_pose_ros.model.softargmax import views_of
+
+TRUTH_BGR = (255, 255, 255)
+SHOWN = 4
+"""Pairs of a batch that a picture shows."""
+
+
+class Logbook:
+    """log.jsonl, TensorBoard's events and pictures/ in a run's folder; appends where a run goes on."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder
+        self._lines = (folder / "log.jsonl").open("a")
+        self._board = SummaryWriter(str(folder / "tensorboard"))
+
+    def __enter__(self) -> Logbook:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._lines.close()
+        self._board.close()
+
+    def numbers(self, step: int, terms: dict[str, float]) -> None:
+        """Loss terms of one step."""
+        self._lines.write(json.dumps({"step": step, **{k: round(v, 4) for k, v in terms.items()}}) + "\n")
+        self._lines.flush()
+        for name, value in terms.items():
+            self._board.add_scalar(name, value, step)
+
+    def picture(self, step: int, batch: dict[str, Tensor], estimate: Estimate) -> None:
+        """What the network sees in the first pairs of a batch, over the truth in white."""
+        sheet = contact_sheet(batch, estimate)
+        path = self.folder / "pictures" / f"{step:07}.jpg"
+        path.parent.mkdir(exist_ok=True)
+        cv2.imwrite(str(path), sheet)
+        self._board.add_image("pairs", sheet[..., ::-1].copy(), step, dataformats="HWC")
+
+
+def contact_sheet(batch: dict[str, Tensor], estimate: Estimate) -> np.ndarray:
+    """(2·S, n·S, 3) BGR: left views above right ones, truth white, estimate coloured."""
+    crops = batch["crops"][:SHOWN].cpu().numpy().copy()
+    found = views_of(estimate.uvd.detach().float())[:SHOWN].cpu().numpy()
+    truth = batch["keypoints"][:SHOWN].float().cpu().numpy()
+    for pair in range(len(crops)):
+        for view in range(2):
+            draw_skeleton(crops[pair, view], truth[pair, view], colour_bgr=TRUTH_BGR)
+            draw_skeleton(crops[pair, view], found[pair, view])
+    return np.concatenate([np.concatenate(list(pair), 0) for pair in crops], 1)
+
+
+def as_text(terms: dict[str, float]) -> dict[str, Any]:
+    """For a progress bar."""
+    return {k: f"{v:.3f}" for k, v in terms.items()}

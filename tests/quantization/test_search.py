@@ -1,0 +1,84 @@
+"""The search for what costs least: the method, the layers that stay float, and the verdicts it goes by."""
+
+import numpy as np
+import onnx
+import pytest
+from onnx import numpy_helper
+
+from rsb_pose_ros.quantization.judge import Judge
+from rsb_pose_ros.quantization.search import Wishes, quantize
+from rsb_pose_ros.quantization.storage import compute_in_half, store_weights_as_int8
+from rsb_pose_ros.quantization.windows import Windows
+
+
+def test_windows_are_those_which_the_estimator_cuts(windows):
+    assert (windows.found, windows.pairs) == (3, 4)
+    assert len(windows) == 3 * 3 + 2
+    assert windows.feeds[0]["crops"].shape == (1, 2, 128, 128, 3)
+    assert windows.feeds[0]["projections"].dtype == np.float32
+    known = np.isfinite(windows.truth).all((1, 2))
+    assert 3 <= known.sum() < len(windows), "coarse windows and an empty room have no truth"
+
+
+def test_a_verdict_tells_change_and_move_apart(float_model, windows):
+    judge = Judge(float_model, windows)
+    same = judge.verdict(float_model)
+    assert same.change == same.moved == 0
+    moved = onnx.ModelProto()
+    moved.CopyFrom(float_model)
+    # Everything a centimetre to the right: joints that were right are off by that much.
+    last = next(n for n in moved.graph.node if "joints" in n.output)
+    last.op_type = "Add"
+    last.input.append("step")
+    moved.graph.initializer.append(numpy_helper.from_array(np.array([0.01, 0, 0], np.float32), "step"))
+    verdict = judge.verdict(moved)
+    assert verdict.moved == pytest.approx(10, abs=0.1)
+    assert 0 < verdict.change < 10.1
+    blind = Judge(float_model, Windows(windows.feeds, np.full_like(windows.truth, np.nan), 4, 3))
+    assert np.isnan(blind.mpjpe)
+    assert blind.verdict(moved).cost == pytest.approx(10, abs=0.1), "without a truth, moves are what counts"
+
+
+def test_methods_are_compared_and_every_layer_is_judged_alone(float_model, windows):
+    told = []
+    wishes = Wishes(target="cpu", tolerance_mm=1e6, sensitivity_windows=4)
+    result = quantize(float_model, windows, windows, wishes, progress=lambda *step: told.append(step))
+    assert set(result.methods) == {"minmax", "percentile", "entropy"}
+    assert result.methods[result.method].cost == min(v.cost for v in result.methods.values())
+    assert set(result.sensitivity) == {"backbone/conv", "regressor/head"}
+    assert result.excluded == []
+    assert {stage for stage, _, _ in told} >= {"calibration", "calibration methods", "sensitivity"}
+    record = result.record(wishes, windows, windows)
+    assert record["scheme"] == "U8S8 asymmetric"
+    assert record["calibration_pairs"] == 4
+
+
+def test_what_costs_most_stays_float_until_the_rest_is_cheap_enough(float_model, windows):
+    wishes = Wishes(target="cpu", methods=("minmax",), tolerance_mm=-1e6, exclude_at_most=1, sensitivity_windows=4)
+    result = quantize(float_model, windows, windows, wishes)
+    worst = next(iter(result.sensitivity))
+    assert result.excluded == [worst]
+    assert result.sensitivity[worst].moved == max(v.moved for v in result.sensitivity.values())
+
+
+def test_int8_weights_are_within_half_a_step_of_their_channel(float_model):
+    weight = np.random.default_rng(0).normal(size=(3, 64, 4, 4)).astype(np.float32)
+    node = next(n for n in float_model.graph.node if n.op_type == "Conv")
+    name = node.input[1]
+    old = next(t for t in float_model.graph.initializer if t.name == name)
+    old.CopyFrom(numpy_helper.from_array(weight, name))
+    saved = store_weights_as_int8(float_model, [node.name])
+    assert saved == 3 * weight.size - 3 * 4
+    stored = {t.name: numpy_helper.to_array(t) for t in float_model.graph.initializer}
+    scale = stored[f"{name}_int8_scale"]
+    restored = stored[f"{name}_int8"] * scale[:, None, None, None]
+    assert (np.abs(restored - weight) <= scale[:, None, None, None] * 0.5001).all()
+
+
+def test_half_precision_stands_between_casts(float_model, windows):
+    judge = Judge(float_model, windows)
+    compute_in_half(float_model, ["/regressor/head/Conv", "/regressor/head/Relu"])
+    onnx.checker.check_model(float_model, full_check=True)
+    inserted = [n.name for n in float_model.graph.node if n.name.endswith(("_narrow", "_to_float32"))]
+    assert inserted == ["/regressor/Concat_narrow", "/regressor/head/Relu_to_float32"]
+    assert judge.verdict(float_model).moved < 5
