@@ -5,6 +5,7 @@ The pairs are rendered as they are needed (docs/synthetic-data.md): 200 of them 
 
 examples:
   tools/evaluate_synthetic.py models/rsb_pose_edge.onnx --pairs 200
+  tools/evaluate_synthetic.py models/rsb_pose_edge.onnx --pairs 400 --picture docs/accuracy.png
   tools/evaluate_synthetic.py models/rsb_pose_edge.onnx --json out/synthetic_test.json
 """
 
@@ -28,6 +29,7 @@ def main() -> int:
     parser.add_argument("model", type=Path, help="ONNX file with its card beside it")
     parser.add_argument("--pairs", type=int, help="only the first so many (default: all of them)")
     parser.add_argument("--json", type=Path, help="write the figures there")
+    parser.add_argument("--picture", type=Path, help="charts: error over distance, detection rate, honest covariance?")
     parser.add_argument("--definition", type=Path, default=ROOT / "config/synthetic_test.yaml")
     parser.add_argument("--bodies", type=Path, default=ROOT / "cache/bodies.npz", help="tools/synthesize.py bake")
     parser.add_argument(
@@ -57,6 +59,7 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     import cv2
 
     from rsb_pose_ros.data.synthetic.test_set import SyntheticTestSet
+    from rsb_pose_ros.evaluation.accuracy_figures import write_accuracy_figure
     from rsb_pose_ros.evaluation.breakdown import breakdown, observe
     from rsb_pose_ros.evaluation.onnx_windows import OnnxWindows
 
@@ -68,7 +71,11 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
             f"{arguments.model}: takes crops of {network.size} px, the test set has {test_set.definition.ranges.size}"
         )
     version = test_set.definition.version
-    result = breakdown(observe(network, progress(test_set, arguments.pairs)))
+    table = observe(network, progress(test_set, arguments.pairs))
+    if arguments.picture:
+        title = f"{network.name}, synthetic-test version {version}, {int(table.present.sum())} pairs with a person"
+        write_accuracy_figure(arguments.picture, table, title)
+    result = breakdown(table)
     return {"model": network.name, "synthetic_test_version": version, **result}
 
 

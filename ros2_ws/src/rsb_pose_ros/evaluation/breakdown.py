@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 
 from rsb_pose_ros.evaluation import metrics
+from rsb_pose_ros.evaluation.reliability import AXES, reliability
 from rsb_pose_ros.skeleton import JOINT_NAMES, ROOT
 
-Predict = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray, np.ndarray]]
+Predict = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, ...]]
 """crops (B, 2, S, S, 3) uint8 and projections (B, 2, 3, 4) → joints (B, 17, 3) metres, keypoints (B, 2, 17, 2) crop
-pixels, confidence (B, 17); NaN where a joint was not found."""
+pixels, confidence (B, 17), and perhaps covariance (B, 17, 3, 3) m²; NaN where a joint was not found."""
 
 DISTANCE_EDGES_M = (0.0, 1.5, 2.5, 3.5, 7.0)
 BASELINE_EDGES_M = (0.0, 0.1, 0.15, 0.2, 0.4)
@@ -29,7 +30,8 @@ class WindowTable:
     """Answers and truth for N pairs of windows.
 
     joints, truth: (N, 17, 3) metres; keypoints, truth_keypoints: (N, 2, 17, 2) crop pixels; confidence: (N, 17);
-    visibility: (N, 2, 17), 0 outside … 3 visible; projections: (N, 2, 3, 4); present, search: (N,) bool.
+    covariance: (N, 17, 3, 3) m², NaN where none was given; visibility: (N, 2, 17), 0 outside … 3 visible;
+    projections: (N, 2, 3, 4); present, search: (N,) bool; distance: (N,) of the pelvis, metres; side: (N,) crop pixels.
     Joints that either window does not show are NaN in `truth`: nothing can be said about their disparity.
     """
 
@@ -38,11 +40,13 @@ class WindowTable:
     keypoints: np.ndarray
     truth_keypoints: np.ndarray
     confidence: np.ndarray
+    covariance: np.ndarray
     visibility: np.ndarray
     projections: np.ndarray
     present: np.ndarray
     search: np.ndarray
     distance: np.ndarray
+    side: np.ndarray
 
     def only(self, rows: np.ndarray, joints: np.ndarray | None = None) -> WindowTable:
         """The chosen rows (N,) bool; other joints than those of (N, 17) bool become unannotated."""
@@ -57,15 +61,17 @@ def observe(predict: Predict, batches: Iterable[dict[str, np.ndarray]]) -> Windo
     """Ask for the joints of every batch (arrays by name, as SyntheticTestSet.batches gives them)."""
     rows: list[dict[str, np.ndarray]] = []
     for batch in batches:
-        joints, keypoints, confidence = predict(batch["crops"], batch["projections"])
+        joints, keypoints, confidence, *more = predict(batch["crops"], batch["projections"])
         shown = (batch["visibility"] != OUTSIDE).all(1)
         rows.append(
             {
                 "joints": joints,
                 "keypoints": keypoints,
                 "confidence": confidence,
+                "covariance": more[0] if more else np.full((*joints.shape, 3), np.nan),
                 "truth": np.where(shown[..., None], batch["joints"], np.nan),
                 "truth_keypoints": np.where(shown[:, None, :, None], batch["keypoints"], np.nan),
+                "side": np.full(len(joints), batch["crops"].shape[2]),
                 "distance": batch["joints"][:, ROOT, 2],
                 **{name: batch[name] for name in ("visibility", "projections", "present", "search")},
             }
@@ -91,6 +97,7 @@ def figures(table: WindowTable) -> dict[str, float]:
         "disparity_px": metrics.mean(disparity),
         "disparity_median_px": metrics.median(disparity),
         "coverage": metrics.coverage(errors, table.truth),
+        **reliability(table.joints, table.covariance, table.truth),
     }
 
 
@@ -143,6 +150,12 @@ def text(result: dict[str, Any]) -> str:
     lines.append(_line("all", result["all"]))
     for part in ("window", "distance", "baseline", "occlusion", "border", "joint"):
         lines += [_line(f"{part}: {name}", row) for name, row in result[part].items()]
+    shares = ", ".join(f"{100 * result['all'][f'within_sigma_{a}']:.0f} % along {a}" for a in AXES)
+    inside = [100 * result["all"][f"in_{share}_percent"] for share in (50, 95)]
+    lines.append(
+        f"joints within one standard deviation: {shares} (68 % is honest); in the 50 % ellipsoid {inside[0]:.0f} %, in "
+        f"the 95 % ellipsoid {inside[1]:.0f} %"
+    )
     lines.append(f"score with a person {result['score']['person']:.2f}, without {result['score']['nobody']:.2f}")
     return "\n".join(lines)
 

@@ -23,7 +23,7 @@ class OnnxWindows:
         # Windows that are the whole picture: keypoints stay crop pixels.
         self._crop = StereoCrop(0.0, 0.0, 0.0, float(self.size), self.size)
 
-    def __call__(self, crops: np.ndarray, projections: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def __call__(self, crops: np.ndarray, projections: np.ndarray) -> tuple[np.ndarray, ...]:
         """See breakdown.Predict."""
         people = []
         for pair, cameras in zip(crops, projections):
@@ -35,4 +35,5 @@ class OnnxWindows:
             np.stack([p.joints for p in people]),
             np.stack([p.keypoints for p in people]),
             np.stack([p.confidence for p in people]),
+            np.stack([p.covariance for p in people]),
         )
