@@ -54,6 +54,7 @@ def main() -> int:
         stage.add_argument("--batch", type=int)
         stage.add_argument("--rate", type=float, help="learning rate")
     ppt.add_argument("--pretraining", type=float, help="share of the steps that only complete masked poses")
+    ppt.add_argument("--masked-share", type=float, help="of the denoised poses that also lack joints (default 0.25)")
     ppt.add_argument("--recorded", type=Path, help=".npz of recorded poses: learn from the training half of its frames")
     ppt.add_argument("--recorded-share", type=float, help="of a batch that carries recorded errors (default 0.5)")
     ppt.add_argument("--uncertainty-share", type=float, help="of the steps in which sigmas are told (default 0.3)")
@@ -141,7 +142,11 @@ def train_pose_prior(arguments: argparse.Namespace) -> int:
     from rsb_pose_ros.training.recorded_errors import RecordedErrors
 
     torch.manual_seed(0)
-    plan = Plan(**overrides(arguments, "steps", "batch", "rate", "pretraining", "recorded_share", "uncertainty_share"))
+    plan = Plan(
+        **overrides(
+            arguments, "steps", "batch", "rate", "pretraining", "masked_share", "recorded_share", "uncertainty_share"
+        )
+    )
     config = ModelConfig.from_yaml(arguments.config).transformer
     trainer = PosePriorTrainer(config, plan, arguments.output, arguments.device)
     recorded = RecordedErrors.load(arguments.recorded) if arguments.recorded else None
