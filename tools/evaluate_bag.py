@@ -88,7 +88,7 @@ def evaluate(arguments: argparse.Namespace) -> int:
             )
             return 1
         estimator = StereoPoseEstimator(
-            arguments.model, rig, providers=arguments.provider, threads=arguments.threads, **options
+            arguments.model, rig, providers=arguments.provider, threads=arguments.threads, exact_model=True, **options
         )
         total = min(bag.pair_count, arguments.pairs or bag.pair_count)
         strip = None if arguments.no_figure else _strip(rig, total)

@@ -197,7 +197,7 @@ def windows(arguments: argparse.Namespace, model: Path, source: str, pairs: int,
     with open_pairs(Path(source)) as opened:
         if not opened.pair_count:
             raise ValueError(f"{source}: holds no stereo pairs; expected some with people in them")
-        estimator = StereoPoseEstimator(model, opened.rig(), threads=arguments.threads)
+        estimator = StereoPoseEstimator(model, opened.rig(), threads=arguments.threads, exact_model=True)
         total = min(pairs * share, opened.pair_count)
         # A single pair has to serve for both.
         chosen = (p for i, p in enumerate(opened.pairs(limit=total)) if i % share == role % share or total == 1)

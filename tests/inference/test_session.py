@@ -1,16 +1,13 @@
 """Sessions say what really runs, and refuse what does not fit."""
 
 import json
-import time
 
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
 
 from rsb_pose_ros.inference import ModelError
 from rsb_pose_ros.inference.card import STEREO_POSE, card_path, sha256_of
-from rsb_pose_ros.inference.providers import announced, check_running, only_cpu, resolve, tensorrt_options
 from rsb_pose_ros.inference.session import ModelSession
 from tests.inference.blob_model import SIZE, write_blob_model
 
@@ -42,115 +39,6 @@ def test_a_bound_session_gives_what_a_plain_one_gives(model):
     assert set(found) == set(expected) == {"joints", "joints_initial", "keypoints", "confidence", "covariance"}
     for name in expected:
         np.testing.assert_array_equal(found[name], expected[name])
-
-
-@pytest.mark.skipif("CUDAExecutionProvider" in onnxruntime.get_available_providers(), reason="this runtime has CUDA")
-@pytest.mark.parametrize("providers", [["cuda"], ["CUDAExecutionProvider", "cpu"], ["tensorrt", "cuda", "cpu"]])
-def test_a_provider_that_is_not_there_is_an_error(model, providers):
-    with pytest.raises(
-        ModelError, match=r"ExecutionProvider is not in this onnxruntime .*it has .*CPUExecutionProvider"
-    ):
-        ModelSession(model, STEREO_POSE, providers=providers)
-
-
-def test_a_provider_that_onnxruntime_dropped_is_an_error():
-    wanted = [("CUDAExecutionProvider", {}), ("CPUExecutionProvider", {})]
-    with pytest.raises(ModelError, match="CUDAExecutionProvider was asked for but could not start"):
-        check_running(wanted, ["CPUExecutionProvider"], "m.onnx")
-    check_running(wanted[1:], ["CPUExecutionProvider"], "m.onnx")
-
-
-EVERYTHING = ["TensorrtExecutionProvider", "CUDAExecutionProvider", "AzureExecutionProvider", "CPUExecutionProvider"]
-
-
-def names(attempts):
-    return [[name for name, _ in attempt] for attempt in attempts]
-
-
-def test_auto_takes_the_best_there_is_and_then_the_next(monkeypatch, tmp_path):
-    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: EVERYTHING)
-    tensorrt, cuda, _, cpu = EVERYTHING
-    assert names(resolve(["auto"], "0" * 64, tmp_path)) == [[tensorrt, cuda, cpu], [cuda, cpu], [cpu]]
-    assert names(resolve(["cuda", "cpu"], "0" * 64, tmp_path)) == [[cuda, cpu]], "what is asked for is required"
-
-
-def test_auto_says_why_a_better_provider_does_not_run(model, monkeypatch, tmp_path, caplog):
-    """A runtime that was built with CUDA on a computer without: ONNX Runtime itself would fall back in silence."""
-    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: [EVERYTHING[1], EVERYTHING[3]])
-    real = onnxruntime.InferenceSession
-    asked = []
-
-    def without_gpu(path, options, providers):
-        asked.append([name for name, _ in providers])
-        return real(path, options, providers=["CPUExecutionProvider"])
-
-    monkeypatch.setattr(onnxruntime, "InferenceSession", without_gpu)
-    with caplog.at_level("INFO", "rsb_pose_ros"):
-        session = ModelSession(model, STEREO_POSE, providers=["auto"])
-    assert session.providers == ["CPUExecutionProvider"]
-    assert asked == [[EVERYTHING[1], EVERYTHING[3]], [EVERYTHING[3]]]
-    assert "CUDAExecutionProvider does not run, trying the next" in caplog.text
-    assert "blob.onnx runs on CPUExecutionProvider" in caplog.text
-    with pytest.raises(ModelError, match="CUDAExecutionProvider was asked for but could not start"):
-        ModelSession(model, STEREO_POSE, providers=["cuda"])
-
-
-def test_building_an_engine_is_announced(tmp_path, caplog):
-    options = {"trt_engine_cache_path": str(tmp_path)}
-    with caplog.at_level("INFO", "rsb_pose_ros"):
-        with announced([("TensorrtExecutionProvider", options)], "m.onnx", every=0.02):
-            time.sleep(0.2)
-        assert "TensorRT builds the engine of m.onnx" in caplog.text
-        assert "still at it after" in caplog.text
-        caplog.clear()
-        (tmp_path / "graph.engine").touch()
-        with announced([("TensorrtExecutionProvider", options)], "m.onnx"):
-            pass
-        assert "engine of m.onnx is in" in caplog.text
-        caplog.clear()
-        with announced([("CPUExecutionProvider", {})], "m.onnx"):
-            pass
-        assert caplog.text == ""
-
-
-def test_options_that_are_given_win_over_our_own(monkeypatch, tmp_path):
-    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["TensorrtExecutionProvider"])
-    given = ("tensorrt", {"trt_fp16_enable": False, "device_id": 1})
-    name, options = resolve([given], "abc", tmp_path)[0][0]
-    assert name == "TensorrtExecutionProvider"
-    assert options["trt_fp16_enable"] is False
-    assert options["device_id"] == 1
-    assert options["trt_engine_cache_enable"] is True
-
-
-def test_engines_of_different_models_versions_and_gpus_lie_apart(tmp_path, monkeypatch):
-    def folder(model_hash="a" * 64):
-        return tensorrt_options(model_hash, tmp_path)["trt_engine_cache_path"]
-
-    folders = {folder(), folder("b" * 64)}
-    monkeypatch.setattr("rsb_pose_ros.inference.providers.gpu_name", lambda: "NVIDIA Jetson Orin Nano")
-    folders.add(folder())
-    monkeypatch.setattr(onnxruntime, "__version__", "9.9.9")
-    folders.add(folder())
-    assert len(folders) == 4
-    assert folder().endswith("-nvidia-jetson-orin-nano")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
-    assert str(tmp_path / "xdg" / "rsb_pose_ros") in tensorrt_options("c" * 64)["trt_timing_cache_path"]
-
-
-@pytest.mark.parametrize(
-    ("providers", "there", "expected"),
-    [
-        (["auto"], ["CPUExecutionProvider"], True),
-        (["auto"], EVERYTHING, False),
-        (["cpu"], EVERYTHING, True),
-        (["cuda", "cpu"], EVERYTHING, False),
-        (None, EVERYTHING, True),
-    ],
-)
-def test_whether_only_a_cpu_will_run_is_known_beforehand(monkeypatch, providers, there, expected):
-    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: there)
-    assert only_cpu(providers) is expected
 
 
 def test_negative_threads_are_refused(model):

@@ -257,7 +257,9 @@ def _false_people(arguments: argparse.Namespace, test_set: Any) -> dict[str, flo
     pairs = empty_pairs(test_set.definition.ranges, arguments.shared, arguments.bodies, arguments.empty)
     for pair in tqdm(pairs, total=arguments.empty, desc="empty rooms", unit="pair"):
         if estimator is None:
-            estimator = StereoPoseEstimator(arguments.model, pair.rig, providers=["cpu"], threads=arguments.threads)
+            estimator = StereoPoseEstimator(
+                arguments.model, pair.rig, providers=["cpu"], threads=arguments.threads, exact_model=True
+            )
         estimator.use_rig(pair.rig)
         found += bool(estimator.estimate(pair.left, pair.right))
     return {

@@ -28,7 +28,7 @@ class StagedEstimator:
     ) -> None:
         """build: makes the messages; None where ROS is not installed."""
         self.name = model.stem
-        self.estimator = StereoPoseEstimator(model, rig, providers=[provider], threads=threads)
+        self.estimator = StereoPoseEstimator(model, rig, providers=[provider], threads=threads, exact_model=True)
         self.estimator.warm_up()
         self._smoother = PersonSmoother()
         self._build = build

@@ -31,7 +31,8 @@ class ModelCard:
     task: "stereo_pose" or "pose_refinement"; sha256: of the onnx file; contract: {"inputs": {name: Tensor},
     "outputs": {name: Tensor}}; image_size: side of a crop, pixels; disparity_range_px: (lowest, highest) disparity in
     crop pixels that the stereo volume holds; configuration, training, measured: free-form records;
-    attribution: notices that must travel with the model; other: keys which this version does not know, kept as found.
+    attribution: notices that must travel with the model; cpu_twin: the file beside it to run on CPUs instead (twins.py);
+    other: keys which this version does not know, kept as found.
     """
 
     name: str
@@ -46,6 +47,7 @@ class ModelCard:
     measured: dict[str, Any] = field(default_factory=dict)
     licence: str = ""
     attribution: tuple[Any, ...] = ()
+    cpu_twin: str | None = None
     other: dict[str, Any] = field(default_factory=dict)
 
 
@@ -88,6 +90,8 @@ def write_card(card: ModelCard, model: str | Path) -> Path:
     """Write the card beside the model and return its path. Keys in `other` are written at the top level."""
     content = asdict(card)
     content.update(content.pop("other"))
+    if not content["cpu_twin"]:
+        del content["cpu_twin"]
     path = card_path(model)
     path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     return path

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from rsb_pose_ros.inference.card import ModelCard
+from rsb_pose_ros.inference.engine import EngineSettings
 from rsb_pose_ros.inference.network import CropObserver, StereoPoseNetwork, Timing
 from rsb_pose_ros.inference.person import Person
 from rsb_pose_ros.inference.providers import Provider
@@ -44,22 +45,31 @@ class StereoPoseEstimator:
         providers: Sequence[str | Provider] | None = None,
         threads: int = 0,
         min_confidence: float = MIN_CONFIDENCE,
-        engine_cache: str | Path | None = None,
+        engines: EngineSettings | None = None,
+        exact_model: bool = False,
     ) -> None:
         """model: a stereo_pose .onnx with its card; rig: the calibration of the raw images.
 
-        providers, threads, engine_cache: see ModelSession; min_confidence: score (mean joint confidence) of a person
-        that is accepted, in 0…1. Raises ModelError; ValueError for a min_confidence outside 0…1.
+        providers, threads, engines: see ModelSession; min_confidence: score (mean joint confidence) of a person
+        that is accepted, in 0…1. exact_model: never run the twin for CPUs that the model's card may name instead.
+        Raises ModelError; ValueError for a min_confidence outside 0…1.
         """
         if not 0 <= min_confidence <= 1:
             raise ValueError(f"min_confidence is {min_confidence}; expected 0 to 1")
         self.min_confidence = min_confidence
-        self._network = StereoPoseNetwork(model, providers=providers, threads=threads, engine_cache=engine_cache)
+        self._network = StereoPoseNetwork(
+            model, providers=providers, threads=threads, engines=engines, exact_model=exact_model
+        )
         self.use_rig(rig)
 
     @property
+    def model(self) -> Path:
+        """The file that runs: the one asked for, or its twin for CPUs."""
+        return self._network.path
+
+    @property
     def card(self) -> ModelCard:
-        """The verified card of the model."""
+        """The verified card of the file that runs."""
         return self._network.card
 
     @property

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from rsb_pose_ros.inference.card import STEREO_POSE
+from rsb_pose_ros.inference.engine import EngineSettings
 from rsb_pose_ros.inference.medians import median
 from rsb_pose_ros.inference.person import Person
 from rsb_pose_ros.inference.providers import Provider
@@ -47,13 +48,15 @@ class StereoPoseNetwork:
         *,
         providers: Sequence[str | Provider] | None = None,
         threads: int = 0,
-        engine_cache: str | Path | None = None,
+        engines: EngineSettings | None = None,
+        exact_model: bool = True,
     ) -> None:
         """See ModelSession for the parameters and errors."""
         self._session = ModelSession(
-            model, STEREO_POSE, providers=providers, threads=threads, engine_cache=engine_cache
+            model, STEREO_POSE, providers=providers, threads=threads, engines=engines, exact_model=exact_model
         )
         self._bound = self._session.bind()
+        self.path = self._session.path
         self.card = self._session.card
         self.providers = self._session.providers
         self.size = int(self.card.image_size or 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,7 +10,11 @@ import numpy as np
 import onnxruntime
 
 from rsb_pose_ros.inference.card import ModelCard, ModelError, Tensor, check_contract, expected_contract, read_card
-from rsb_pose_ros.inference.providers import LOG, Provider, announced, check_running, resolve
+from rsb_pose_ros.inference.engine import TENSORRT, EngineSettings, ensure_built
+from rsb_pose_ros.inference.providers import Provider, check_running, only_cpu, resolve
+from rsb_pose_ros.inference.twins import cpu_twin
+
+LOG = logging.getLogger(__name__)
 
 _DTYPES = {"tensor(uint8)": "uint8", "tensor(float)": "float32", "tensor(float16)": "float16", "tensor(int64)": "int64"}
 
@@ -17,9 +22,12 @@ _DTYPES = {"tensor(uint8)": "uint8", "tensor(float)": "float32", "tensor(float16
 class ModelSession:
     """A model file that was checked against its card, ready to run.
 
-    card: the verified ModelCard; providers: the execution providers that really run, best first.
+    path: the file that runs; card: its verified ModelCard; providers: the execution providers that really run, best first.
     Raises ModelError: see read_card and providers.resolve, and when ONNX Runtime cannot load the graph.
     """
+
+    path: Path
+    card: ModelCard
 
     def __init__(
         self,
@@ -28,18 +36,50 @@ class ModelSession:
         *,
         providers: Sequence[str | Provider] | None = None,
         threads: int = 0,
-        engine_cache: str | Path | None = None,
+        engines: EngineSettings | None = None,
+        exact_model: bool = True,
     ) -> None:
-        """threads: CPU threads, 0 leaves the number to ONNX Runtime; engine_cache: folder of TensorRT engines."""
+        """providers: see providers.resolve; threads: CPU threads, 0 leaves the number to ONNX Runtime.
+
+        engines: how TensorRT builds its engines and where they are kept. exact_model: run this very file; otherwise, where
+        nothing but the CPU runs, the twin for CPUs that its card names (twins.cpu_twin).
+        """
         if threads < 0:
             raise ValueError(f"threads is {threads}; expected 0 (ONNX Runtime chooses) or a positive number")
-        self.path = Path(model)
-        self.card: ModelCard = read_card(self.path, task)
-        self._session = _load_best(self.path, resolve(providers, self.card.sha256, engine_cache), threads)
+        self._threads, self._engines, self._task = threads, engines or EngineSettings(), task
+        self._open(Path(model), resolve(providers), exact_model)
         self.providers: list[str] = list(self._session.get_providers())
+        LOG.info("%s runs on %s", self.path.name, ", ".join(self.providers))
         graph = {"inputs": _tensors(self._session.get_inputs()), "outputs": _tensors(self._session.get_outputs())}
         check_contract(graph, expected_contract(task, self.card.image_size or 0), f"model {self.path}")
         self._outputs = list(expected_contract(task, 0)["outputs"])
+
+    def _open(self, model: Path, attempts: list[list[Provider]], exact: bool) -> None:
+        """Start on the first providers that really run; say why better ones do not. The last failure is raised."""
+        for wanted in attempts:
+            self.path, self.card = model, read_card(model, self._task)
+            if not exact and only_cpu(wanted) and (twin := cpu_twin(model, self.card)):
+                LOG.info(
+                    "only the CPU runs: taking %s instead of %s, as its card says (exact_model)", twin.name, model.name
+                )
+                self.path, self.card = twin, read_card(twin, self._task)
+            try:
+                self._session = self._start(wanted)
+                return
+            except ModelError as error:
+                if wanted is attempts[-1]:
+                    raise
+                LOG.warning("%s does not run, trying the next: %s", wanted[0][0], error)
+
+    def _start(self, wanted: list[Provider]) -> onnxruntime.InferenceSession:
+        wanted = [
+            (name, self._engines.options(self.card.sha256, options) if name == TENSORRT else options)
+            for name, options in wanted
+        ]
+        ensure_built(self.path, wanted, self._threads)
+        session = _load(self.path, wanted, self._threads)
+        check_running(wanted, list(session.get_providers()), self.path)
+        return session
 
     def run(self, **inputs: np.ndarray) -> dict[str, np.ndarray]:
         """Run once; inputs by name, outputs by name, freshly allocated."""
@@ -72,24 +112,6 @@ class BoundSession:
         return self.outputs
 
 
-def _load_best(path: Path, attempts: list[list[Provider]], threads: int) -> onnxruntime.InferenceSession:
-    """A session on the first providers that really run; says why better ones do not. The last failure is raised."""
-    for wanted in attempts[:-1]:
-        try:
-            return _load_checked(path, wanted, threads)
-        except ModelError as error:
-            LOG.warning("%s does not run, trying the next: %s", wanted[0][0], error)
-    return _load_checked(path, attempts[-1], threads)
-
-
-def _load_checked(path: Path, wanted: list[Provider], threads: int) -> onnxruntime.InferenceSession:
-    with announced(wanted, path):
-        session = _load(path, wanted, threads)
-    check_running(wanted, list(session.get_providers()), path)
-    LOG.info("%s runs on %s", path.name, ", ".join(session.get_providers()))
-    return session
-
-
 def _load(path: Path, providers: list[Provider], threads: int) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
@@ -100,12 +122,14 @@ def _load(path: Path, providers: list[Provider], threads: int) -> onnxruntime.In
     # with one of two cores busy, a run took twice as long.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
-        return onnxruntime.InferenceSession(str(path), options, providers=providers)
+        # ONNX Runtime would retry with lesser providers of its own accord, here and whenever a run fails, and only print it.
+        return onnxruntime.InferenceSession(str(path), options, providers=providers, enable_fallback=0)
     except Exception as error:  # ONNX Runtime raises a dozen unrelated types
         first_line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ModelError(
-            f"model {path}: ONNX Runtime {onnxruntime.__version__} cannot load it ({first_line}); "
-            "expected an ONNX graph that this version knows: update onnxruntime or export with a lower opset"
+            f"model {path}: ONNX Runtime {onnxruntime.__version__} cannot load it on {providers[0][0]} ({first_line}); "
+            "expected an ONNX graph that this version knows, and libraries that fit it: update onnxruntime, or export with "
+            "a lower opset"
         ) from error
 
 

@@ -55,6 +55,8 @@ class Parameters:
         "card names.",
     )
     engine_cache: str = _setting("", "Folder of TensorRT's engines; empty: ~/.cache/rsb_pose_ros.")
+    tensorrt_fp16: bool = _setting(True, "TensorRT may compute in FP16; models with float16 parts need it.")
+    tensorrt_int8: bool = _setting(True, "TensorRT may compute in INT8; quantized models need it.")
     threads: int = _setting(0, "CPU threads of ONNX Runtime; 0 leaves the choice to it.", low=0, high=256)
     rectified: bool = _setting(False, "The images are rectified already (image_rect topics): K, D and R are ignored.")
     transport: str = _setting(

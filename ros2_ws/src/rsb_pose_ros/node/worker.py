@@ -7,21 +7,17 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Any
 
-import onnxruntime
-
 from rsb_pose_ros.images import ImageError, to_array
-from rsb_pose_ros.inference import ModelError, Person, PersonSmoother, StereoPoseEstimator
+from rsb_pose_ros.inference import EngineSettings, ModelError, Person, PersonSmoother, StereoPoseEstimator
 from rsb_pose_ros.inference.card import STEREO_POSE
-from rsb_pose_ros.inference.providers import only_cpu
 from rsb_pose_ros.inference.session import ModelSession
 from rsb_pose_ros.node.complaints import Complaints, Refused
 from rsb_pose_ros.node.log_bridge import forwarded
 from rsb_pose_ros.node.mailbox import Mailbox
-from rsb_pose_ros.node.model_file import cpu_twin, find_model
+from rsb_pose_ros.node.model_file import find_model
 from rsb_pose_ros.node.parameters import Parameters
 from rsb_pose_ros.node.stage_times import StageTimes
 from rsb_pose_ros.stereo import StereoRig
@@ -116,22 +112,28 @@ class PoseWorker:
     def _load_if_due(self) -> None:
         if self._load_due.is_set():
             self._load_due.clear()
-            with forwarded(self._log):
+            with forwarded(self._log, self._progress):
                 self._load()
+
+    def _progress(self, sentence: str) -> None:
+        """What loading is at, for diagnostics: an engine that is being built, for how long."""
+        if self.model.phase == LOADING:
+            self.model = replace(self.model, sentence=sentence)
 
     def _load(self) -> None:
         """Check the model as far as is possible now, and load it once there is a rig."""
         parameters, calibration = self._parameters(), self._calibration
-        path = self._chosen(parameters)
+        path = find_model(parameters.model)
         self._estimator = None
-        self.model = ModelState(LOADING, str(path), _outlook(parameters.providers))
+        self.model = ModelState(LOADING, str(path), f"on {', '.join(parameters.providers)}")
         self._log.info(f"loading {path} {self.model.sentence}")
         started = time.monotonic()
         try:
             if calibration is None:
                 # All that a model can get wrong comes out now, and TensorRT builds its engine before cameras run.
                 session = ModelSession(path, STEREO_POSE, **self._runtime(parameters))
-                self.model = ModelState(WAITING, str(path), "", tuple(session.providers), time.monotonic() - started)
+                seconds = time.monotonic() - started
+                self.model = ModelState(WAITING, str(session.path), "", tuple(session.providers), seconds)
                 return
             estimator = StereoPoseEstimator(
                 path,
@@ -151,29 +153,20 @@ class PoseWorker:
             return
         seconds = time.monotonic() - started
         self._estimator, self._frame_id = estimator, calibration[1]
-        self.model = ModelState(READY, str(path), "", tuple(estimator.providers), seconds)
+        self.model = ModelState(READY, str(estimator.model), "", tuple(estimator.providers), seconds)
         self._complaints.settle("no model")
-        self._log.info(f"model {path.name} is ready on {estimator.providers[0]} after {seconds:.1f} s")
+        self._log.info(f"model {estimator.model.name} is ready on {estimator.providers[0]} after {seconds:.1f} s")
 
     @staticmethod
     def _runtime(parameters: Parameters) -> dict[str, Any]:
         return {
             "providers": parameters.providers,
             "threads": parameters.threads,
-            "engine_cache": parameters.engine_cache or None,
+            "engines": EngineSettings(
+                parameters.engine_cache or None, parameters.tensorrt_fp16, parameters.tensorrt_int8
+            ),
+            "exact_model": parameters.exact_model,
         }
-
-    def _chosen(self, parameters: Parameters) -> Path:
-        """The model's file, or its twin for CPUs where nothing else can run it."""
-        path = find_model(parameters.model)
-        twin = None if parameters.exact_model or not only_cpu(parameters.providers) else cpu_twin(path)
-        if twin is None:
-            return path
-        self._log.info(
-            f"{path.name} is for GPUs and only a CPU is there: taking {twin.name}, as its card says (exact_model: true "
-            "takes the model as it is)"
-        )
-        return twin
 
     def _attempt(self, pair: Pair) -> None:
         try:
@@ -244,10 +237,3 @@ class PoseWorker:
         if self._smoother is None or (self._smoother.min_cutoff, self._smoother.beta) != wanted:
             self._smoother = PersonSmoother(*wanted)
         return self._smoother.smooth(people, stamp)
-
-
-def _outlook(providers: Sequence[str]) -> str:
-    """What to tell who waits for a model to load."""
-    wanted = onnxruntime.get_available_providers() if list(providers) == ["auto"] else providers
-    slow = any("tensorrt" in name.lower() for name in wanted)
-    return f"on {', '.join(providers)}" + ("; TensorRT builds an engine the first time, for minutes" if slow else "")
