@@ -28,7 +28,11 @@ SHOWN = 8
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("models", nargs="+", type=Path, help="ONNX files")
-    parser.add_argument("--variable-batch", action="store_true", help="a leading dimension named `batch` may vary")
+    parser.add_argument(
+        "--variable-batch",
+        action="store_true",
+        help="a leading dimension named `batch` may vary, also where no card says so",
+    )
     parser.add_argument("--json", type=Path, help="write the findings there")
     arguments = parser.parse_args()
 
@@ -56,11 +60,16 @@ def text(model: Path, report: Report) -> str:
     lines += [f"  ✗ {sentence}" for sentence in report.violations[:SHOWN]]
     if len(report.violations) > SHOWN:
         lines.append(f"  … and {len(report.violations) - SHOWN} more (--json has them all)")
-    if report.alignment:
+    lines += [f"  note: {sentence}" for sentence in report.notes]
+    for precision, multiple in (("int8", 32), ("fp16", 8)):
+        found = sorted((a for a in report.alignment if a.precision == precision), key=lambda a: a.used)
+        if not found:
+            continue
         lines.append(
-            f"  {len(report.alignment)} INT8 convolutions do not fill the tensor cores (multiples of 32), the worst:"
+            f"  {len(found)} operators in {precision.upper()} do not fill the tensor cores (multiples of {multiple} "
+            "channels), the worst:"
         )
-        for a in sorted(report.alignment, key=lambda a: a.used)[:5]:
+        for a in found[:5]:
             lines.append(f"    {a.node}: {a.inputs} → {a.outputs} channels, {100 * a.used:.0f} % of the products count")
     return "\n".join(lines)
 

@@ -28,7 +28,7 @@ def for_cpus(model: Path) -> bool:
 
 @pytest.mark.parametrize("model", [m for m in SHIPPED if not for_cpus(m)], ids=lambda m: m.stem)
 def test_shipped_models_meet_the_rules(model):
-    report = check(model, variable_batch=card(model)["task"] == "pose_refinement")
+    report = check(model)
     assert report.violations == []
     quantized = "quantization" in card(model)["configuration"]
     assert (report.int8 > 0) == quantized
@@ -118,10 +118,118 @@ def antialias(model: onnx.ModelProto) -> None:
     model.graph.node.append(resize)
 
 
+def opset_21(model: onnx.ModelProto) -> None:
+    model.opset_import[0].version = 21
+
+
+def behind(model: onnx.ModelProto, *nodes: onnx.NodeProto, **constants: np.ndarray) -> None:
+    """More nodes between the convolution (`small`) and the output."""
+    model.graph.node[3].output[0] = "small"
+    model.graph.node.extend(nodes)
+    model.graph.initializer.extend(numpy_helper.from_array(value, name) for name, value in constants.items())
+
+
+def cubic(model: onnx.ModelProto) -> None:
+    sizes = np.array([1, 1, 2, 2], np.float32)
+    behind(model, helper.make_node("Resize", ["small", "", "sizes"], ["y"], name="up", mode="cubic"), sizes=sizes)
+
+
+def crop_and_resize(model: onnx.ModelProto) -> None:
+    mode = {"coordinate_transformation_mode": "tf_crop_and_resize", "mode": "linear"}
+    node = helper.make_node("Resize", ["small", "roi", "sizes"], ["y"], name="up", **mode)
+    behind(model, node, roi=np.zeros(8, np.float32), sizes=np.array([1, 1, 2, 2], np.float32))
+
+
+def unknown_operator(model: onnx.ModelProto) -> None:
+    behind(model, helper.make_node("Bernoulli", ["small"], ["y"], name="dice"))
+
+
+def sampling_of_volumes(model: onnx.ModelProto) -> None:
+    behind(
+        model,
+        helper.make_node("Unsqueeze", ["small", "axis"], ["volume"], name="deeper"),
+        helper.make_node("GridSample", ["volume", "grid"], ["y"], name="sample"),
+        axis=np.array([2]),
+        grid=np.zeros((1, 1, 8, 8, 3), np.float32),
+    )
+
+
+def pooling_of_lines(model: onnx.ModelProto) -> None:
+    behind(
+        model,
+        helper.make_node("Reshape", ["small", "shape"], ["line"], name="flat"),
+        helper.make_node("MaxPool", ["line"], ["y"], name="pool", kernel_shape=[2]),
+        shape=np.array([1, 64, 64]),
+    )
+
+
+def pooling_with_places(model: onnx.ModelProto) -> None:
+    behind(model, helper.make_node("MaxPool", ["small"], ["y", "places"], name="pool", kernel_shape=[2, 2]))
+
+
+def computed_axes(model: onnx.ModelProto) -> None:
+    behind(
+        model,
+        helper.make_node("Identity", ["axis"], ["computed"], name="axes"),
+        helper.make_node("ReduceSum", ["small", "computed"], ["y"], name="sum"),
+        axis=np.array([1]),
+    )
+
+
+def double(model: onnx.ModelProto) -> None:
+    behind(model, helper.make_node("Cast", ["small"], ["y"], name="wide", to=TensorProto.DOUBLE))
+
+
+def no_zero_point(model: onnx.ModelProto) -> None:
+    del model.graph.node[0].input[2]
+
+
+def unsigned_weights_without_zero_point(model: onnx.ModelProto) -> None:
+    del model.graph.node[2].input[2]
+    weight = next(t for t in model.graph.initializer if t.name == "weight")
+    weight.CopyFrom(numpy_helper.from_array(np.ones((64, 32, 1, 1), np.uint8), "weight"))
+
+
+def quantized_bias_without_zero_point(model: onnx.ModelProto) -> None:
+    bias = next(t for t in model.graph.initializer if t.name == "bias")
+    bias.CopyFrom(numpy_helper.from_array(np.zeros(64, np.int32), "bias"))
+    node = helper.make_node("DequantizeLinear", ["bias", "w_scale"], ["bias_dq"], name="bias_dq", axis=0)
+    model.graph.node.insert(0, node)
+    model.graph.node[4].input[2] = "bias_dq"
+
+
+def transposed(axis: int) -> Callable[[onnx.ModelProto], None]:
+    """The convolution as a transposed one: its weight is (inputs, outputs, …)."""
+
+    def change(model: onnx.ModelProto) -> None:
+        weight = next(t for t in model.graph.initializer if t.name == "weight")
+        weight.CopyFrom(numpy_helper.from_array(np.ones((32, 64, 1, 1), np.int8), "weight"))
+        for name, kind in (("w_scale", np.float32), ("w_zero", np.int8)):
+            value = np.full((32, 64)[axis], 1 if kind is np.float32 else 0, kind)
+            next(t for t in model.graph.initializer if t.name == name).CopyFrom(numpy_helper.from_array(value, name))
+        model.graph.node[2].attribute[0].i = axis
+        model.graph.node[3].op_type = "ConvTranspose"
+
+    return change
+
+
 @pytest.mark.parametrize(
     ("mistake", "sentence"),
     [
         (opset_16, "opset 16, expected 17 or newer"),
+        (opset_21, "opset 21, expected 20 or older"),
+        (cubic, "up: Resize with mode cubic, expected nearest or linear"),
+        (crop_and_resize, "up: Resize with coordinate_transformation_mode tf_crop_and_resize"),
+        (unknown_operator, "dice: TensorRT has no Bernoulli"),
+        (sampling_of_volumes, "sample: GridSample of 5 dimensions, expected 4"),
+        (pooling_of_lines, "pool: MaxPool of 3 dimensions, expected 4 or 5"),
+        (pooling_with_places, "pool: MaxPool with 2 outputs"),
+        (computed_axes, "sum: ReduceSum's axes are computed"),
+        (double, "wide: casts to float64"),
+        (no_zero_point, "q: quantizes to uint8 (no zero point given)"),
+        (unsigned_weights_without_zero_point, "w_dq: is uint8, expected int8"),
+        (quantized_bias_without_zero_point, "bias_dq: an INT32 bias stands behind DequantizeLinear"),
+        (transposed(1), "w_dq: scales along axis 1 of conv's weight, expected axis 0"),
         (vendor_domain, "conv: Conv is of domain com.microsoft"),
         (integer_convolution, "conv: TensorRT has no ConvInteger"),
         (slice_assignment, "use Pad, Slice and Concat"),
@@ -137,6 +245,87 @@ def test_a_broken_graph_is_refused(mistake: Callable[[onnx.ModelProto], None], s
     model = small()
     mistake(model)
     assert any(sentence in violation for violation in check(model).violations), check(model).violations
+
+
+def test_transposed_convolutions_are_scaled_by_input_channel() -> None:
+    model = small()
+    transposed(0)(model)
+    assert check(model).violations == []
+
+
+@pytest.mark.parametrize(
+    ("operator", "attributes", "axis"), [("MatMul", {}, 1), ("Gemm", {}, 1), ("Gemm", {"transB": 1}, 0)]
+)
+@pytest.mark.parametrize("along_outputs", [True, False])
+def test_matrix_products_are_scaled_by_output_channel(
+    operator: str, attributes: dict[str, int], axis: int, along_outputs: bool
+) -> None:
+    shape = (64, 32) if attributes else (32, 64)
+    given = axis if along_outputs else 1 - axis
+    values = {
+        "s": np.array(0.1, np.float32),
+        "z": np.array(0, np.int8),
+        "w": np.ones(shape, np.int8),
+        "ws": np.full(shape[given], 0.1, np.float32),
+        "wz": np.zeros(shape[given], np.int8),
+    }
+    nodes = [
+        helper.make_node("QuantizeLinear", ["x", "s", "z"], ["q"], name="q"),
+        helper.make_node("DequantizeLinear", ["q", "s", "z"], ["dq"], name="dq"),
+        helper.make_node("DequantizeLinear", ["w", "ws", "wz"], ["w_dq"], name="w_dq", axis=given),
+        helper.make_node(operator, ["dq", "w_dq"], ["y"], name="product", **attributes),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "product",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [5, 32])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [5, 64])],
+        [numpy_helper.from_array(value, name) for name, value in values.items()],
+    )
+    found = check(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)).violations
+    expected = f"w_dq: scales along axis {given} of product's weight, expected axis {axis}: quantize along that one"
+    assert found == ([] if along_outputs else [expected])
+
+
+def test_constants_may_be_nodes() -> None:
+    """As some exporters write scales and zero points."""
+    model = small()
+    for name in ("x_scale", "x_zero"):
+        tensor = next(t for t in model.graph.initializer if t.name == name)
+        model.graph.node.insert(0, helper.make_node("Constant", [], [name], name=f"{name}_node", value=tensor))
+        model.graph.initializer.remove(tensor)
+    before = model.SerializeToString()
+    assert check(model).violations == []
+    assert model.SerializeToString() == before, "what is checked stays as it is"
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_batch_may_vary_where_the_card_says_so(tmp_path: Path, kept: bool) -> None:
+    path = tmp_path / "refiner.onnx"
+    shipped = ROOT / "models/ppt.onnx"
+    path.write_bytes(shipped.read_bytes())
+    if kept:
+        path.with_suffix(".json").write_text(json.dumps(card(shipped)))
+    report = check(path)
+    assert report.violations == [] if kept else any("'batch' varies" in v for v in report.violations)
+    assert any("'batch' varies" in note for note in report.notes) == kept
+    assert check(path, variable_batch=True).violations == []
+
+
+def test_pictures_that_are_turned_before_they_are_cast_are_noted() -> None:
+    nodes = [
+        helper.make_node("Transpose", ["x"], ["turned"], name="turn", perm=[0, 3, 1, 2]),
+        helper.make_node("Cast", ["turned"], ["y"], name="cast", to=TensorProto.FLOAT),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "picture",
+        [helper.make_tensor_value_info("x", TensorProto.UINT8, [1, 8, 8, 3])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 3, 8, 8])],
+    )
+    report = check(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8))
+    assert report.violations == []
+    assert len(report.notes) == 1 and "turn: Transpose reads uint8" in report.notes[0]
 
 
 @pytest.mark.parametrize(
@@ -165,6 +354,26 @@ def test_channels_that_fill_no_tensor_core_are_reported():
     report = check(small(**weight, w_zero=np.zeros(17, np.int8), bias=np.zeros(17, np.float32)))
     assert [(a.node, a.inputs, a.outputs) for a in report.alignment] == [("conv", 48, 17)]
     assert report.alignment[0].used == pytest.approx(48 / 64 * 17 / 32)
+
+
+def test_channels_of_what_may_run_in_half_precision_are_reported_too():
+    model = small(bias=np.zeros(17, np.float32))
+    model.graph.initializer.append(numpy_helper.from_array(np.ones((17, 32, 1, 1), np.float32), "float_weight"))
+    model.graph.node[3].input[0], model.graph.node[3].input[1] = "x", "float_weight"
+    report = check(model)
+    assert [(a.precision, a.inputs, a.outputs) for a in report.alignment] == [("fp16", 32, 17)]
+    assert report.alignment[0].used == pytest.approx(17 / 24)
+
+
+def test_transposed_3d_convolutions_in_int8_are_noted():
+    weight = {"weight": np.ones((32, 64, 1, 1, 1), np.int8), "w_scale": np.full(32, 0.1, np.float32)}
+    model = small(**weight, w_zero=np.zeros(32, np.int8))
+    model.graph.node[3].op_type = "ConvTranspose"
+    for value, channels in ((model.graph.input[0], 32), (model.graph.output[0], 64)):
+        value.CopyFrom(helper.make_tensor_value_info(value.name, TensorProto.FLOAT, [1, channels, 4, 4, 4]))
+    report = check(model)
+    assert report.violations == []
+    assert any("conv: TensorRT has no INT8 for transposed 3D convolutions" in note for note in report.notes)
 
 
 def run(*arguments: object) -> subprocess.CompletedProcess:

@@ -6,20 +6,22 @@ list of its ONNX parser (onnx-tensorrt, docs/operators.md).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+import json
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import onnx
 from onnx import TensorProto
 
-from rsb_pose_ros.inference.card import ModelError
+from rsb_pose_ros.inference.card import ModelError, card_path
 from rsb_pose_ros.quantization.graph import Graph
 
-LOWEST_OPSET = 17
-ALIGNMENT = 32
-"""Channels that an INT8 tensor core takes at once; others are padded up to it."""
+LOWEST_OPSET, HIGHEST_OPSET = 17, 20
+"""LayerNormalization came with 17; the parsers of TensorRT 10.0 to 10.3 (JetPack 6) read up to 20."""
+ALIGNMENT = {"int8": 32, "fp16": 8}
+"""Channels in one vector of TensorRT's tensor formats, by precision; others are padded up to a multiple."""
 
 REFUSED = {
     "QLinearConv": "write QuantizeLinear/DequantizeLinear pairs instead",
@@ -36,46 +38,105 @@ REFUSED = {
     "If": "decide at export",
     "ScatterND": "slice assignment exports so; use Pad, Slice and Concat",
 }
+# fmt: off
+UNKNOWN = frozenset({
+    "AffineGrid", "Bernoulli", "BitShift", "BitwiseAnd", "BitwiseNot", "BitwiseOr", "BitwiseXor", "BlackmanWindow",
+    "CenterCropPad", "Col2Im", "ConcatFromSequence", "DFT", "HammingWindow", "HannWindow", "ImageDecoder",
+    "MaxRoiPool", "MaxUnpool", "MelWeightMatrix", "Multinomial", "NegativeLogLikelihoodLoss", "Optional",
+    "OptionalGetElement", "OptionalHasElement", "RegexFullMatch", "STFT", "SequenceAt", "SequenceConstruct",
+    "SequenceEmpty", "SequenceErase", "SequenceInsert", "SequenceLength", "SequenceMap", "SoftmaxCrossEntropyLoss",
+    "SplitToSequence", "StringConcat", "StringNormalizer", "StringSplit", "TfIdfVectorizer",
+})
+# fmt: on
+"""Operators of ONNX that the parser does not know."""
+RESIZE = {
+    "mode": ("nearest", "linear"),
+    "coordinate_transformation_mode": (
+        "half_pixel",
+        "pytorch_half_pixel",
+        "tf_half_pixel_for_nn",
+        "asymmetric",
+        "align_corners",
+    ),
+}
+"""What Resize may be, by attribute; the first is ONNX's default."""
+AXES_INPUT = {"Slice": 3, "Pad": 3, "Squeeze": 1, "Unsqueeze": 1, "CumSum": 1}
+"""Which input holds the axes: it has to be a constant. That of every Reduce… is the second."""
 WEIGHT_AXES = {"Conv": 0, "ConvTranspose": 0}
 """Axis of a weight along which its scales may vary: output channels, for a transposed convolution input channels."""
+QUANTIZERS = ("QuantizeLinear", "DequantizeLinear")
 HEAVY = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 
 
 @dataclass(frozen=True)
 class Alignment:
-    """An INT8 convolution whose channels do not fill the tensor cores; used: share of the padded products that counts."""
+    """A convolution or matrix product whose channels do not fill the tensor cores.
+
+    precision: "int8", or "fp16" for what TensorRT may compute so; used: share of the padded products that counts.
+    """
 
     node: str
     inputs: int
     outputs: int
     used: float
+    precision: str = "int8"
 
 
 @dataclass(frozen=True)
 class Report:
     """violations: what TensorRT would refuse or run in another precision than the file says, a sentence each;
-    alignment: what would waste time; int8, heavy: convolutions and matrix products in INT8, and in all."""
+    alignment: what would waste time; int8, heavy: convolutions and matrix products in INT8, and in all; notes: what is
+    within the rules and still worth knowing."""
 
     violations: list[str]
     alignment: list[Alignment]
     int8: int
     heavy: int
+    notes: list[str] = field(default_factory=list)
 
 
 def check(model: str | Path | onnx.ModelProto, variable_batch: bool = False) -> Report:
-    """Read a graph and hold it against the rules. variable_batch: a leading dimension named `batch` may vary.
+    """Read a graph and hold it against the rules.
 
+    Shapes must be static, except for a leading dimension that the contract of the card beside the file leaves open
+    (PoseRefiner's `batch`). variable_batch: one named `batch` may vary, whatever the card says.
     Raises ModelError naming a file that cannot be read.
     """
     proto = model if isinstance(model, onnx.ModelProto) else _read(Path(model))
-    graph = Graph(proto)
-    rules = (_form, _operators, _shapes, _types, _quantizers, _weights)
-    violations = [sentence for rule in rules for sentence in rule(graph)]
+    open_names = set() if isinstance(model, onnx.ModelProto) else _open_dimensions(Path(model))
     if variable_batch:
-        violations = [v for v in violations if "'batch'" not in v]
+        open_names.add("batch")
+    graph = Graph(_with_constants_stored(proto))
+    rules = (_form, _operators, _axes, _types, _quantizers, _weights)
+    violations = [sentence for rule in rules for sentence in rule(graph)] + list(_shapes(graph, open_names))
     heavy = graph.of(*HEAVY)
     int8 = [n for n in heavy if _is_dequantized(graph, n.input[0]) and _is_dequantized(graph, n.input[1])]
-    return Report(violations, list(_alignment(graph, int8)), len(int8), len(heavy))
+    notes = [*_varying(graph, open_names), *_fall_backs(graph, int8)]
+    return Report(violations, list(_alignment(graph, heavy, int8)), len(int8), len(heavy), notes)
+
+
+def _with_constants_stored(model: onnx.ModelProto) -> onnx.ModelProto:
+    """A copy in which the values of Constant nodes are initializers: exporters write scales and axes either way."""
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    for node in [n for n in copy.graph.node if n.op_type == "Constant"]:
+        value = next((a.t for a in node.attribute if a.name == "value"), None)
+        if value is None:
+            continue
+        copy.graph.initializer.add().CopyFrom(value)
+        copy.graph.initializer[-1].name = node.output[0]
+        copy.graph.node.remove(node)
+    return copy
+
+
+def _open_dimensions(model: Path) -> set[str]:
+    """Names of leading dimensions that the card's contract leaves open; none where there is no card that can be read."""
+    try:
+        contract = json.loads(card_path(model).read_text(encoding="utf-8"))["contract"]
+        shapes = [t["shape"] for kind in ("inputs", "outputs") for t in contract[kind].values()]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return set()  # whoever runs the model says what is wrong with its card
+    return {shape[0] for shape in shapes if shape and isinstance(shape[0], str)}
 
 
 def _read(path: Path) -> onnx.ModelProto:
@@ -91,6 +152,8 @@ def _form(graph: Graph) -> Iterator[str]:
     opset = next((o.version for o in graph.model.opset_import if o.domain in ("", "ai.onnx")), 0)
     if opset < LOWEST_OPSET:
         yield f"the graph has opset {opset}, expected {LOWEST_OPSET} or newer: export it again"
+    elif opset > HIGHEST_OPSET:
+        yield f"the graph has opset {opset}, expected {HIGHEST_OPSET} or older, for JetPack 6: export it again"
     try:
         onnx.checker.check_model(graph.model)
     except onnx.checker.ValidationError as error:
@@ -101,21 +164,70 @@ def _operators(graph: Graph) -> Iterator[str]:
     ranks = _ranks(graph.model)
     for node in graph.nodes:
         if node.domain not in ("", "ai.onnx"):
-            yield f"{node.name}: {node.op_type} is of domain {node.domain}, expected ONNX's own operators"
+            yield (
+                f"{node.name}: {node.op_type} is of domain {node.domain}, expected ONNX's own operators: export or quantize "
+                "without a runtime's fusions"
+            )
         elif node.op_type in REFUSED:
             yield f"{node.name}: TensorRT has no {node.op_type} for this network: {REFUSED[node.op_type]}"
-        elif node.op_type == "Resize" and _attribute(node, "antialias", 0):
-            yield f"{node.name}: Resize with antialias, expected one without"
+        elif node.op_type in UNKNOWN:
+            yield f"{node.name}: TensorRT has no {node.op_type}, expected operators that it has: write it out"
+        elif node.op_type == "Resize":
+            yield from _resize(node)
         elif node.op_type == "GridSample" and ranks.get(node.input[0], 4) != 4:
-            yield f"{node.name}: GridSample of {ranks[node.input[0]]} dimensions, expected 4"
+            yield f"{node.name}: GridSample of {ranks[node.input[0]]} dimensions, expected 4: sample each plane"
+        elif node.op_type in ("MaxPool", "AveragePool") and ranks.get(node.input[0], 4) not in (4, 5):
+            yield f"{node.name}: {node.op_type} of {ranks[node.input[0]]} dimensions, expected 4 or 5: add one"
+        elif node.op_type in ("MaxPool", "LayerNormalization") and any(node.output[1:]):
+            yield f"{node.name}: {node.op_type} with {len(node.output)} outputs, expected the first alone: do without"
 
 
-def _shapes(graph: Graph) -> Iterator[str]:
+def _resize(node: onnx.NodeProto) -> Iterator[str]:
+    if _attribute(node, "antialias", 0):
+        yield f"{node.name}: Resize with antialias, expected one without: export it so"
+    for name, allowed in RESIZE.items():
+        found = next((a.s.decode() for a in node.attribute if a.name == name), allowed[0])
+        if found not in allowed:
+            yield f"{node.name}: Resize with {name} {found}, expected {' or '.join(allowed)}: export it so"
+
+
+def _axes(graph: Graph) -> Iterator[str]:
+    for node in graph.nodes:
+        index = 1 if node.op_type.startswith("Reduce") else AXES_INPUT.get(node.op_type)
+        if index is None or len(node.input) <= index or not node.input[index]:
+            continue
+        if graph.constant(node.input[index]) is None:
+            yield f"{node.name}: {node.op_type}'s axes are computed, expected a constant: fix them at export"
+
+
+def _shapes(graph: Graph, open_names: Collection[str]) -> Iterator[str]:
     for value in [*graph.model.graph.input, *graph.model.graph.output]:
-        for dimension in value.type.tensor_type.shape.dim:
-            if dimension.dim_value <= 0:
-                name = dimension.dim_param or "?"
-                yield f"{value.name}: dimension '{name}' varies, expected static shapes: export with fixed sizes"
+        for place, dimension in enumerate(value.type.tensor_type.shape.dim):
+            if dimension.dim_value > 0 or (place == 0 and dimension.dim_param in open_names):
+                continue
+            name = dimension.dim_param or "?"
+            yield f"{value.name}: dimension '{name}' varies, expected static shapes: export with fixed sizes"
+
+
+def _varying(graph: Graph, open_names: Collection[str]) -> Iterator[str]:
+    for value in graph.model.graph.input:
+        leading = [d.dim_param for d in value.type.tensor_type.shape.dim[:1] if d.dim_param in open_names]
+        if leading:
+            yield f"{value.name}: '{leading[0]}' varies; TensorRT builds its engine anew where it leaves the sizes seen"
+
+
+def _fall_backs(graph: Graph, int8: list[onnx.NodeProto]) -> Iterator[str]:
+    pictures = {v.name for v in _inferred(graph.model) if v.type.tensor_type.elem_type == TensorProto.UINT8}
+    for node in graph.nodes:
+        if node.op_type not in ("Cast", *QUANTIZERS) and pictures & set(node.input):
+            yield (
+                f"{node.name}: {node.op_type} reads uint8, which TensorRT takes at an engine's border alone: ONNX Runtime "
+                "runs it elsewhere; casting first avoids that"
+            )
+    for node in int8:
+        weight = _weight_behind(graph, graph.producer[node.input[1]])
+        if node.op_type == "ConvTranspose" and weight is not None and weight.ndim == 5:
+            yield f"{node.name}: TensorRT has no INT8 for transposed 3D convolutions and computes it wider; keep it out"
 
 
 def _types(graph: Graph) -> Iterator[str]:
@@ -128,13 +240,13 @@ def _types(graph: Graph) -> Iterator[str]:
 
 
 def _quantizers(graph: Graph) -> Iterator[str]:
-    for node in graph.of("QuantizeLinear", "DequantizeLinear"):
+    for node in graph.of(*QUANTIZERS):
         scale = graph.constant(node.input[1])
         if scale is None:
-            yield f"{node.name}: its scale is computed, expected a constant"
+            yield f"{node.name}: its scale is computed, expected a constant: calibrate"
             continue
         if not (np.isfinite(scale).all() and (scale > 0).all()):
-            yield f"{node.name}: its scale is not positive everywhere, expected steps above 0"
+            yield f"{node.name}: its scale is not positive everywhere, expected steps above 0: calibrate again"
         yield from _zero_point(graph, node)
         if scale.size > 1:
             yield from _axis(graph, node, scale.size)
@@ -143,23 +255,31 @@ def _quantizers(graph: Graph) -> Iterator[str]:
 def _zero_point(graph: Graph, node: onnx.NodeProto) -> Iterator[str]:
     if len(node.input) < 3 or not node.input[2]:
         if node.op_type == "QuantizeLinear" and _attribute(node, "output_dtype", 0) != TensorProto.INT8:
-            yield f"{node.name}: quantizes to uint8 (no zero point given), expected int8"
+            yield f"{node.name}: quantizes to uint8 (no zero point given), expected int8: give one of that type"
+        stored = graph.constant(node.input[0]) if node.op_type == "DequantizeLinear" else None
+        if stored is not None:
+            yield from _stored_type(node, stored)
         return
     zero = graph.constant(node.input[2])
     if zero is None:
-        yield f"{node.name}: its zero point is computed, expected a constant 0"
-    elif zero.dtype == np.int32:
-        yield f"{node.name}: an INT32 bias stands behind DequantizeLinear, expected biases in float"
+        yield f"{node.name}: its zero point is computed, expected a constant 0: calibrate"
     elif zero.dtype != np.int8:
-        yield f"{node.name}: is {zero.dtype}, expected int8: quantize symmetrically (--target jetson)"
+        yield from _stored_type(node, zero)
     elif zero.any():
         yield f"{node.name}: its zero point is {int(zero.flat[np.argmax(zero != 0)])}, expected 0: quantize symmetrically"
+
+
+def _stored_type(node: onnx.NodeProto, value: np.ndarray) -> Iterator[str]:
+    if value.dtype == np.int32:
+        yield f"{node.name}: an INT32 bias stands behind DequantizeLinear, expected biases in float: do not quantize them"
+    elif value.dtype != np.int8:
+        yield f"{node.name}: is {value.dtype}, expected int8: quantize symmetrically (--target jetson)"
 
 
 def _axis(graph: Graph, node: onnx.NodeProto, scales: int) -> Iterator[str]:
     weight = _weight_behind(graph, node)
     if weight is None:
-        yield f"{node.name}: has {scales} scales for activations, expected one: channels may differ in weights only"
+        yield f"{node.name}: has {scales} scales for activations, expected one: only weights may differ by channel"
         return
     axis = _attribute(node, "axis", 1) % max(weight.ndim, 1)
     for reader in _readers(graph, node):
@@ -168,33 +288,46 @@ def _axis(graph: Graph, node: onnx.NodeProto, scales: int) -> Iterator[str]:
         else:
             expected = WEIGHT_AXES.get(reader.op_type, weight.ndim - 1)
         if axis != expected:
-            yield f"{node.name}: scales along axis {axis} of {reader.name}'s weight, expected axis {expected}"
+            yield (
+                f"{node.name}: scales along axis {axis} of {reader.name}'s weight, expected axis {expected}: quantize along "
+                "that one"
+            )
         elif weight.shape[axis] != scales:
-            yield f"{node.name}: {scales} scales for {weight.shape[axis]} channels, expected one each"
+            yield f"{node.name}: {scales} scales for {weight.shape[axis]} channels, expected one each: quantize again"
 
 
 def _weights(graph: Graph) -> Iterator[str]:
     for node in graph.of(*HEAVY):
         activation, weight = (_is_dequantized(graph, name) for name in node.input[:2])
         if weight and not activation:
-            yield f"{node.name}: its weight is INT8 and its input is not, expected both or neither"
+            yield f"{node.name}: its weight is INT8 and its input is not, expected both or neither: quantize both"
         elif activation and not weight and graph.constant(node.input[1]) is not None:
-            yield f"{node.name}: its input is INT8 and its weight is not, expected both or neither"
+            yield f"{node.name}: its input is INT8 and its weight is not, expected both or neither: quantize both"
 
 
-def _alignment(graph: Graph, int8: list[onnx.NodeProto]) -> Iterator[Alignment]:
-    for node in int8:
-        weight = _weight_behind(graph, graph.producer[node.input[1]])
-        if node.op_type != "Conv" or weight is None or _attribute(node, "group", 1) != 1:
+def _alignment(graph: Graph, heavy: list[onnx.NodeProto], int8: list[onnx.NodeProto]) -> Iterator[Alignment]:
+    quantized = {node.name for node in int8}
+    for node in heavy:
+        channels = _channels(graph, node)
+        if channels is None:
             continue
-        outputs, inputs = weight.shape[:2]
-        used = inputs / _padded(inputs) * outputs / _padded(outputs)
+        precision = "int8" if node.name in quantized else "fp16"
+        used = float(np.prod([c / (-(-c // ALIGNMENT[precision]) * ALIGNMENT[precision]) for c in channels]))
         if used < 1:
-            yield Alignment(node.name, inputs, outputs, used)
+            yield Alignment(node.name, *channels, used, precision)
 
 
-def _padded(channels: int) -> int:
-    return -(-channels // ALIGNMENT) * ALIGNMENT
+def _channels(graph: Graph, node: onnx.NodeProto) -> tuple[int, int] | None:
+    """Input and output channels of a product with constant weights; None for grouped ones, which use no tensor cores."""
+    name = node.input[1]
+    weight = _weight_behind(graph, graph.producer[name]) if name in graph.producer else graph.constant(name)
+    if weight is None or weight.ndim < 2 or _attribute(node, "group", 1) != 1:
+        return None
+    if node.op_type == "Conv" or (node.op_type == "Gemm" and _attribute(node, "transB", 0)):
+        return weight.shape[1], weight.shape[0]
+    if node.op_type == "ConvTranspose":
+        return weight.shape[0], weight.shape[1]
+    return weight.shape[-2], weight.shape[-1]
 
 
 def _is_dequantized(graph: Graph, name: str) -> bool:
@@ -221,9 +354,13 @@ def _attribute(node: onnx.NodeProto, name: str, default: int) -> int:
 
 
 def _ranks(model: onnx.ModelProto) -> dict[str, int]:
+    return {v.name: len(v.type.tensor_type.shape.dim) for v in _inferred(model)}
+
+
+def _inferred(model: onnx.ModelProto) -> list[onnx.ValueInfoProto]:
+    """What is known of the graph's tensors; nothing of an invalid graph, which _form reports."""
     try:
-        inferred = onnx.shape_inference.infer_shapes(model).graph
-    except Exception:  # an invalid graph is reported by _form
-        return {}
-    values = [*inferred.value_info, *inferred.input, *inferred.output]
-    return {v.name: len(v.type.tensor_type.shape.dim) for v in values}
+        graph = onnx.shape_inference.infer_shapes(model).graph
+    except Exception:
+        return []
+    return [*graph.value_info, *graph.input, *graph.output]
