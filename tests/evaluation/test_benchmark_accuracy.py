@@ -9,10 +9,10 @@ import pytest
 
 from rsb_pose_ros.benchmark import ablation
 from rsb_pose_ros.benchmark.accuracy import judged, markdown, marker, observe_all, ratio, targets, text
-from rsb_pose_ros.benchmark.empty_scenes import upper_rate
 from rsb_pose_ros.benchmark.heatmaps import peaks
 from rsb_pose_ros.benchmark.markdown import insert
 from rsb_pose_ros.benchmark.methods import MEDIAPIPE, OURS, PER_VIEW, WITHOUT_PPT, OurNetwork
+from rsb_pose_ros.benchmark.whole_pictures import upper_rate
 from rsb_pose_ros.evaluation.onnx_windows import OnnxWindows
 from rsb_pose_ros.skeleton import JOINT_COUNT
 from rsb_pose_ros.stereo import project
