@@ -60,6 +60,9 @@ def parse() -> argparse.Namespace:
     parser.add_argument(
         "--keep-fp16", "--keep-float32", nargs="+", default=[], metavar="PATTERN", help="operators that stay float"
     )
+    parser.add_argument(
+        "--cpu-twin", metavar="NAME", help="file beside the output that nodes without a GPU take instead"
+    )
     parser.add_argument("--float-weights", action="store_true", help="weights float32 behind Q/DQ (TensorRT before 10)")
     parser.add_argument("--methods", nargs="+", choices=("minmax", "percentile", "entropy"), help="default: all three")
     parser.add_argument("--tolerance-mm", type=float, default=1.0, help="leave layers out until it costs no more")
@@ -120,6 +123,8 @@ def run(arguments: argparse.Namespace, folder: Path) -> None:
     output.parent.mkdir(parents=True, exist_ok=True)
     onnx.save(result.model, output)
     record = result.record(wishes, calibration, held_out) | {"calibration_data": Path(arguments.calibration).name}
+    if arguments.cpu_twin:
+        record["cpu_twin"] = arguments.cpu_twin
     write_card_of(model, output, record)
     comparison = compare(model, output, held_out, arguments.threads)
     write_card_of(model, output, record, comparison)
@@ -136,6 +141,10 @@ def checked_output(arguments: argparse.Namespace) -> Path:
         raise ValueError(f"output {output} is the model itself; expected another file")
     if output.suffix != ".onnx":
         raise ValueError(f"output {output}: expected a name that ends in .onnx")
+    if arguments.cpu_twin and (arguments.target == "cpu" or Path(arguments.cpu_twin).name != arguments.cpu_twin):
+        raise ValueError(
+            f"--cpu-twin {arguments.cpu_twin}: expected a file's name, of a model that is not for CPUs itself"
+        )
     for name in ("pairs", "held_out_pairs"):
         if getattr(arguments, name) < 1:
             raise ValueError(f"--{name.replace('_', '-')} is {getattr(arguments, name)}; expected at least 1")

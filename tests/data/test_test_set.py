@@ -39,6 +39,16 @@ def test_two_thousand_pairs_by_seed(test_set):
         test_set[2000]
 
 
+def test_a_fixed_baseline_changes_the_rig_alone(test_set, shared, pack):
+    wide = SyntheticTestSet(DEFINITION, shared, BODIES, baseline=0.24)
+    for index in range(3):
+        mine, other = wide[index], test_set[index]
+        assert -mine.projections[1, 0, 3] / mine.projections[1, 0, 0] == pytest.approx(0.24)
+        assert mine.present == other.present
+        pose, same = (s.joints - s.joints[6] for s in (mine, other))
+        np.testing.assert_allclose(np.linalg.norm(pose, axis=-1), np.linalg.norm(same, axis=-1), atol=2e-3)
+
+
 def thumbnails(sample) -> np.ndarray:
     """(2, 32, 32) mean grey levels."""
     return np.stack(

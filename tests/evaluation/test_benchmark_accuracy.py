@@ -7,11 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from rsb_pose_ros.benchmark import ablation
 from rsb_pose_ros.benchmark.accuracy import judged, markdown, marker, observe_all, ratio, targets, text
-from rsb_pose_ros.benchmark.empty_scenes import upper_rate
 from rsb_pose_ros.benchmark.heatmaps import peaks
 from rsb_pose_ros.benchmark.markdown import insert
 from rsb_pose_ros.benchmark.methods import MEDIAPIPE, OURS, PER_VIEW, WITHOUT_PPT, OurNetwork
+from rsb_pose_ros.benchmark.whole_pictures import upper_rate
 from rsb_pose_ros.evaluation.onnx_windows import OnnxWindows
 from rsb_pose_ros.skeleton import JOINT_COUNT
 from rsb_pose_ros.stereo import project
@@ -132,3 +133,14 @@ def test_a_rate_of_nothing_is_known_from_below():
     assert upper_rate(0, 3000) == pytest.approx(0.001)
     assert 0.02 < upper_rate(5, 300) < 0.05
     assert upper_rate(3, 3) == 1
+
+
+def test_the_ablation_s_table_has_a_row_per_baseline(result):
+    parts = {name: method["compared_joints"] for name, method in result["methods"].items() if name != MEDIAPIPE}
+    found = {"model": "m", "pairs": 6, "synthetic_test_version": 2, "baselines": {"0.06": parts, "0.12": parts}}
+    page = ablation.markdown(found)
+    assert page.count("| visible, 0.") == 2
+    row = next(line for line in page.splitlines() if line.startswith("| all joints, 0.12 m"))
+    assert "| 50 / 0 / 0.50 |" in row
+    assert "| –" in page, "no joint of this batch lies in some of the parts"
+    assert "all joints, 0.06 m" in ablation.text(found)

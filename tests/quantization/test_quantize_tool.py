@@ -103,6 +103,8 @@ def test_unfit_calibration_gets_one_sentence(model, tmp_path):
         assert done.returncode == 2
         assert sentence in done.stderr
         assert len(done.stderr.strip().splitlines()) == 1
+    twin = run(model, "--calibration", tmp_path, "--target", "cpu", "--cpu-twin", "other.onnx")
+    assert "that is not for CPUs itself" in twin.stderr
     same = run(model, "--calibration", tmp_path, "-o", model)
     assert "is the model itself" in same.stderr
 

@@ -250,7 +250,7 @@ def _false_people(arguments: argparse.Namespace, test_set: Any) -> dict[str, flo
     """How often the estimator, as the node runs it, finds somebody in pictures of empty rooms."""
     from tqdm import tqdm
 
-    from rsb_pose_ros.benchmark.empty_scenes import empty_pairs, upper_rate
+    from rsb_pose_ros.benchmark.whole_pictures import empty_pairs, upper_rate
     from rsb_pose_ros.inference import StereoPoseEstimator
 
     found, estimator = 0, None

@@ -7,7 +7,7 @@ config/synthetic_test.yaml, and figures of different versions must not be compar
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -45,10 +45,16 @@ class TestSetDefinition:
 class SyntheticTestSet:
     """The frozen pairs, a sequence; each is rendered when it is asked for."""
 
-    def __init__(self, definition: str | Path, shared: Path, pack: Path) -> None:
-        """definition: config/synthetic_test.yaml; others as for SyntheticPairs, whose errors it raises."""
+    def __init__(self, definition: str | Path, shared: Path, pack: Path, baseline: float | None = None) -> None:
+        """definition: config/synthetic_test.yaml; others as for SyntheticPairs, whose errors it raises.
+
+        baseline: metres; the same people in the same rooms, before rigs that all have this one.
+        """
         self.definition = TestSetDefinition.from_yaml(definition)
-        self._pairs = SyntheticPairs(self.definition.ranges, shared, pack, split="val")
+        ranges = self.definition.ranges
+        if baseline is not None:
+            ranges = replace(ranges, baseline=(baseline, baseline), baseline_wide=(baseline, baseline))
+        self._pairs = SyntheticPairs(ranges, shared, pack, split="val")
 
     def __len__(self) -> int:
         return self.definition.pairs

@@ -1,4 +1,4 @@
-"""Rendered rooms without anybody, as a rig takes them: how often the estimator sees a person there."""
+"""Whole pictures of rendered rooms, with people and without, as a rig takes them: what the estimator has to search."""
 
 from __future__ import annotations
 
@@ -15,26 +15,39 @@ from rsb_pose_ros.stereo import Camera, StereoRig
 
 FIRST_SEED = 2_300_000_000
 """Behind synthetic-test's; no training reaches them."""
+FIRST_SEED_WITH_PEOPLE = 2_400_000_000
 RATE_OF_NONE = 3.0
 """Nothing in N pairs: with 95 % certainty fewer than 3 in N."""
 
 
 @dataclass(frozen=True)
-class EmptyPair:
-    """left, right: (H, W, 3) BGR uint8, full pictures of a parallel rig."""
+class WholePair:
+    """left, right: (H, W, 3) BGR uint8, full pictures of a parallel rig; people: (P, 17, 3) metres, left optical frame."""
 
     left: np.ndarray
     right: np.ndarray
     rig: StereoRig
+    people: np.ndarray
 
 
-def empty_pairs(ranges: SyntheticConfig, shared: Path, bodies: Path, count: int) -> Iterator[EmptyPair]:
+def empty_pairs(ranges: SyntheticConfig, shared: Path, bodies: Path, count: int) -> Iterator[WholePair]:
     """Rooms, furniture, plants, photographs and light as in synthetic-test, every pair with another rig.
 
     Raises FileNotFoundError naming what is missing.
     """
-    pairs = SyntheticPairs(replace(ranges, empty_share=1.0), shared, bodies, split="val")
-    for seed in range(FIRST_SEED, FIRST_SEED + count):
+    return whole_pairs(replace(ranges, empty_share=1.0), shared, bodies, range(FIRST_SEED, FIRST_SEED + count))
+
+
+def peopled_pairs(ranges: SyntheticConfig, shared: Path, bodies: Path, count: int) -> Iterator[WholePair]:
+    """The same with one or two people somewhere in view; raises as empty_pairs."""
+    seeds = range(FIRST_SEED_WITH_PEOPLE, FIRST_SEED_WITH_PEOPLE + count)
+    return whole_pairs(replace(ranges, empty_share=0.0), shared, bodies, seeds)
+
+
+def whole_pairs(ranges: SyntheticConfig, shared: Path, bodies: Path, seeds: range) -> Iterator[WholePair]:
+    """The pairs of these seeds, from what is kept for evaluation."""
+    pairs = SyntheticPairs(ranges, shared, bodies, split="val")
+    for seed in seeds:
         generator = np.random.default_rng(seed)
         what = pairs.compose(generator)
         view, images = what.view, []
@@ -44,7 +57,8 @@ def empty_pairs(ranges: SyntheticConfig, shared: Path, bodies: Path, count: int)
             rotation = view.rotation.astype(np.float32)
             images.append(render_view(what, camera, origin.astype(np.float32), rotation, view.size)[0])
         left, right = expose(generator, np.stack(images), 1.0, pairs.config)
-        yield EmptyPair(left, right, parallel_rig(view.projections, view.size))
+        people = np.array([mesh.joints @ view.rotation.T for mesh in what.people]).reshape(-1, 17, 3)
+        yield WholePair(left, right, parallel_rig(view.projections, view.size), people)
 
 
 def parallel_rig(projections: np.ndarray, size: tuple[int, int]) -> StereoRig:

@@ -1,0 +1,151 @@
+"""How surely somebody is found in a whole picture: the start of every track.
+
+The estimator sees the same pair again and again, as it would see a person who stands still; it may look into another part of
+the picture each time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rsb_pose_ros.benchmark.markdown import table as markdown_table
+from rsb_pose_ros.skeleton import ROOT as PELVIS
+from rsb_pose_ros.stereo import project
+
+ROOT = Path(__file__).resolve().parents[4]
+TRIES = 6
+RIGHT_SHARE = 0.25
+"""A found person is one who is there if its joints are, on the median, within this share of the person's height in the
+left picture."""
+DISTANCES_M = (0.0, 1.5, 2.5, 3.5, 5.0, 7.0)
+EXAMPLES = """examples:
+  tools/benchmark.py finder --pairs 200 --into docs/accuracy.md
+  tools/benchmark.py finder --model models/rsb_pose_edge_int8_cpu.onnx --json out/finder.json
+"""
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One pair. tries: 1 … TRIES until the first person was reported, 0 for nobody; right: it was somebody who is there;
+    distance: metres to the nearest person; people: how many are there."""
+
+    tries: int
+    right: bool
+    distance: float
+    people: int
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of `tools/benchmark.py finder`."""
+    parser.epilog, parser.formatter_class = EXAMPLES, argparse.RawDescriptionHelpFormatter
+    parser.add_argument("--model", type=Path, default=ROOT / "models/rsb_pose_edge.onnx", help="stereo_pose .onnx")
+    parser.add_argument("--pairs", type=int, default=200, help="whole pictures with people (default 200)")
+    parser.add_argument("--definition", type=Path, default=ROOT / "config/synthetic_test.yaml")
+    parser.add_argument("--bodies", type=Path, default=ROOT / "cache/bodies.npz", help="tools/synthesize.py bake")
+    parser.add_argument(
+        "--shared", type=Path, default=Path(os.environ.get("RSB_POSE_SHARED", ROOT.parent / "shared")),
+        help="mocap/, backgrounds/ (default $RSB_POSE_SHARED or ../shared)",
+    )  # fmt: skip
+    parser.add_argument("--threads", type=int, default=0, help="of ONNX Runtime; 0 leaves it to it")
+
+
+def run(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Shares of pairs by distance. Raises ValueError, OSError, ModelError."""
+    import cv2
+    from tqdm import tqdm
+
+    from rsb_pose_ros.benchmark.whole_pictures import peopled_pairs
+    from rsb_pose_ros.data.synthetic.test_set import TestSetDefinition
+    from rsb_pose_ros.inference import StereoPoseEstimator
+
+    cv2.setNumThreads(1)
+    if arguments.pairs < 1:
+        raise ValueError(f"--pairs {arguments.pairs}; expected at least 1")
+    definition = TestSetDefinition.from_yaml(arguments.definition)
+    pairs = peopled_pairs(definition.ranges, arguments.shared, arguments.bodies, arguments.pairs)
+    attempts: list[Attempt] = []
+    estimator = None
+    for pair in tqdm(pairs, total=arguments.pairs, desc="pictures with people", unit="pair"):
+        if estimator is None:
+            estimator = StereoPoseEstimator(arguments.model, pair.rig, providers=["cpu"], threads=arguments.threads)
+        estimator.use_rig(pair.rig)
+        attempts.append(attempt(estimator, pair))
+    return {"benchmark": "finder", "model": arguments.model.stem, "pairs": arguments.pairs, **shares(attempts)}
+
+
+def attempt(estimator: Any, pair: Any) -> Attempt:
+    """Look at a pair up to TRIES times."""
+    distance, count = float(pair.people[:, PELVIS, 2].min()), len(pair.people)
+    for tries in range(1, TRIES + 1):
+        found = estimator.estimate(pair.left, pair.right)
+        if found:
+            there = any(is_there(found[0].keypoints[0], joints, pair.rig.projections) for joints in pair.people)
+            return Attempt(tries, there, distance, count)
+    return Attempt(0, False, distance, count)
+
+
+def is_there(keypoints: np.ndarray, joints: np.ndarray, projections: np.ndarray) -> bool:
+    """Whether keypoints (17, 2) of the left rectified picture lie on a person with these joints (17, 3)."""
+    truth = project(joints[None].astype(np.float64), projections[None])[0, 0]
+    height = float(np.ptp(truth[:, 1]))
+    off = np.linalg.norm(keypoints - truth, axis=-1)
+    return bool(np.nanmedian(off) <= RIGHT_SHARE * height) if np.isfinite(off).any() else False
+
+
+def shares(attempts: Sequence[Attempt]) -> dict[str, Any]:
+    """{"all": {…}, "distance": {…}, "people": {…}}; each with pairs, found at first, found, wrong."""
+    bins = {
+        f"{low:g}–{high:g} m": [a for a in attempts if low <= a.distance < high] for low, high in pairwise(DISTANCES_M)
+    }
+    counts = {f"{n} people" if n > 1 else "1 person": [a for a in attempts if a.people == n] for n in (1, 2)}
+    return {
+        "all": _share(attempts),
+        "distance": {name: _share(part) for name, part in bins.items() if part},
+        "people": {name: _share(part) for name, part in counts.items() if part},
+    }
+
+
+def _share(attempts: Sequence[Attempt]) -> dict[str, float]:
+    count = len(attempts)
+    return {
+        "pairs": count,
+        "found_at_first": sum(a.right and a.tries == 1 for a in attempts) / count,
+        "found": sum(a.right for a in attempts) / count,
+        "wrong": sum(a.tries > 0 and not a.right for a in attempts) / count,
+    }
+
+
+def marker(result: dict[str, Any]) -> str:
+    """Of the place in a page that `markdown` belongs to."""
+    del result
+    return "benchmark finder"
+
+
+def _rows(result: dict[str, Any]) -> list[list[str]]:
+    parts = [("all", result["all"]), *result["distance"].items(), *result["people"].items()]
+    columns = ("found_at_first", "found", "wrong")
+    return [[name, str(row["pairs"]), *(f"{100 * row[c]:.0f} %" for c in columns)] for name, row in parts]
+
+
+_HEAD = ["nearest person", "pairs", "found at first", f"within {TRIES} pairs", "somebody who is not there"]
+
+
+def text(result: dict[str, Any]) -> str:
+    """The figures for people."""
+    lines = [f"{result['model']} on {result['pairs']} whole pictures with people"]
+    lines += ["  ".join(f"{cell:>18}" for cell in row) for row in [_HEAD, *_rows(result)]]
+    return "\n".join(lines)
+
+
+def markdown(result: dict[str, Any]) -> str:
+    """The figures for docs/accuracy.md."""
+    head = f"`{result['model']}`, {result['pairs']} whole pictures of random rigs (640 to 1920 pixels wide):"
+    return "\n".join([head, "", markdown_table(_HEAD, _rows(result))])
