@@ -116,7 +116,8 @@ def ensure_built(
     if is_complete(folder):
         LOG.info("TensorRT engine of %s: from %s", model.name, folder)
         return
-    LOG.info("building the TensorRT engine of %s in %s, this takes minutes the first time", model.name, folder)
+    # Warnings: seen by those, too, who have set up no logging, and who wait.
+    LOG.warning("building the TensorRT engine of %s in %s, this takes minutes the first time", model.name, folder)
     started = time.monotonic()
     code = _build_elsewhere(model, providers, threads, folder, ANNOUNCE_EVERY if every is None else every)
     seconds = time.monotonic() - started
@@ -163,7 +164,7 @@ def _build_elsewhere(
                     return process.wait(every)
                 except subprocess.TimeoutExpired:
                     elapsed = time.monotonic() - started
-                    LOG.info("building the TensorRT engine of %s: %.0f s so far", model.name, elapsed)
+                    LOG.warning("building the TensorRT engine of %s: %.0f s so far", model.name, elapsed)
         finally:
             process.kill()
             process.wait()
