@@ -27,7 +27,7 @@ def model(tmp_path_factory):
 def runtime(monkeypatch):
     """A runtime that was built with `there`, of which only `runs` start; notes what sessions were asked for."""
 
-    def pretend(there, runs=(CPU,), gpu=None):
+    def pretend(there, runs=(CPU,), gpu=None, without_code_for=()):
         real, asked = onnxruntime.InferenceSession, []
 
         def session(path, options, providers, enable_fallback):
@@ -36,6 +36,8 @@ def runtime(monkeypatch):
             asked.append(names)
             made = real(path, options, providers=[CPU])
             made.get_providers = lambda: [name for name in names if name in runs]
+            if set(names) & set(without_code_for):
+                made.run = no_kernel
             return made
 
         monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: there)
@@ -44,6 +46,10 @@ def runtime(monkeypatch):
         return asked
 
     return pretend
+
+
+def no_kernel(outputs, feeds):
+    raise RuntimeError("CUDA failure 209: no kernel image is available for execution on the device")
 
 
 @pytest.fixture
@@ -94,6 +100,15 @@ def test_auto_says_why_a_better_provider_does_not_run(runtime, model, log):
     assert f"{CUDA} does not run, trying the next" in log.text
     assert "could not start" in log.text
     assert "the GPU is not to be seen" in log.text
+
+
+def test_a_runtime_that_was_built_for_other_gpus_is_found_out(runtime, model, log):
+    """It has the provider, and starts it."""
+    runtime([CUDA, CPU], runs=(CUDA, CPU), without_code_for=(CUDA,))
+    assert ModelSession(model, STEREO_POSE, providers=["auto"]).providers == [CPU]
+    assert f"starts on {CUDA}, but does not run there (CUDA failure 209" in log.text
+    with pytest.raises(ModelError, match="built for this GPU"):
+        ModelSession(model, STEREO_POSE, providers=["cuda", "cpu"])
 
 
 def test_the_best_that_runs_is_taken_and_nothing_else_is_tried(runtime, model, log):

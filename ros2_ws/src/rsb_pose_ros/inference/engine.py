@@ -192,7 +192,11 @@ def build(order: dict[str, Any]) -> None:
     session = onnxruntime.InferenceSession(order["model"], options, providers=providers, enable_fallback=0)
     if TENSORRT not in session.get_providers():
         sys.exit(f"{TENSORRT} could not start, {', '.join(session.get_providers())} would run instead")
-    # A graph whose shapes vary is only built when it is run.
+    try_out(session)  # a graph whose shapes vary is only built when it is run
+
+
+def try_out(session: onnxruntime.InferenceSession) -> None:
+    """Run a session once on zeros, where shapes vary on the smallest. Raises what ONNX Runtime raises."""
     feeds = {
         value.name: np.zeros([d if isinstance(d, int) else 1 for d in value.shape], _NUMPY[value.type])
         for value in session.get_inputs()

@@ -10,7 +10,8 @@ import numpy as np
 import onnxruntime
 
 from rsb_pose_ros.inference.card import ModelCard, ModelError, Tensor, check_contract, expected_contract, read_card
-from rsb_pose_ros.inference.engine import TENSORRT, EngineSettings, ensure_built
+from rsb_pose_ros.inference.engine import TENSORRT, EngineSettings, ensure_built, try_out
+from rsb_pose_ros.inference.gpu import gpu
 from rsb_pose_ros.inference.providers import Provider, check_running, only_cpu, resolve
 from rsb_pose_ros.inference.twins import cpu_twin
 
@@ -79,7 +80,20 @@ class ModelSession:
         ensure_built(self.path, wanted, self._threads)
         session = _load(self.path, wanted, self._threads)
         check_running(wanted, list(session.get_providers()), self.path)
+        if not only_cpu(wanted):
+            self._try_out(session, wanted)
         return session
+
+    def _try_out(self, session: onnxruntime.InferenceSession, wanted: list[Provider]) -> None:
+        """A build without code for this very GPU starts like any other: only a run shows it."""
+        try:
+            try_out(session)
+        except Exception as error:  # ONNX Runtime raises a dozen unrelated types
+            raise ModelError(
+                f"model {self.path}: starts on {wanted[0][0]}, but does not run there ({_first_line(error)}); expected an "
+                f"onnxruntime that was built for this GPU ({gpu() or 'not to be seen'}), and memory enough: see "
+                "docs/jetson.md, or ask for another provider"
+            ) from error
 
     def run(self, **inputs: np.ndarray) -> dict[str, np.ndarray]:
         """Run once; inputs by name, outputs by name, freshly allocated."""
@@ -125,12 +139,16 @@ def _load(path: Path, providers: list[Provider], threads: int) -> onnxruntime.In
         # ONNX Runtime would retry with lesser providers of its own accord, here and whenever a run fails, and only print it.
         return onnxruntime.InferenceSession(str(path), options, providers=providers, enable_fallback=0)
     except Exception as error:  # ONNX Runtime raises a dozen unrelated types
-        first_line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ModelError(
-            f"model {path}: ONNX Runtime {onnxruntime.__version__} cannot load it on {providers[0][0]} ({first_line}); "
+            f"model {path}: ONNX Runtime {onnxruntime.__version__} cannot load it on {providers[0][0]} ({_first_line(error)}); "
             "expected an ONNX graph that this version knows, and libraries that fit it: update onnxruntime, or export with "
             "a lower opset"
         ) from error
+
+
+def _first_line(error: Exception) -> str:
+    words = str(error).strip()
+    return words.splitlines()[0] if words else type(error).__name__
 
 
 def _tensors(values: list) -> dict[str, Tensor]:
