@@ -140,9 +140,9 @@ def _load(path: Path, providers: list[Provider], threads: int) -> onnxruntime.In
         return onnxruntime.InferenceSession(str(path), options, providers=providers, enable_fallback=0)
     except Exception as error:  # ONNX Runtime raises a dozen unrelated types
         raise ModelError(
-            f"model {path}: ONNX Runtime {onnxruntime.__version__} cannot load it on {providers[0][0]} ({_first_line(error)}); "
-            "expected an ONNX graph that this version knows, and libraries that fit it: update onnxruntime, or export with "
-            "a lower opset"
+            f"model {path}: ONNX Runtime {onnxruntime.__version__} cannot load it on {providers[0][0]} "
+            f"({_first_line(error)}); expected an ONNX graph that this version knows, and libraries that fit it: update "
+            "onnxruntime, or export with a lower opset"
         ) from error
 
 
