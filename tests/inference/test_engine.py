@@ -217,6 +217,7 @@ def test_an_engine_is_kept_apart_from_all_that_it_does_not_fit(tmp_path, monkeyp
 def test_engines_lie_in_the_user_s_cache_unless_told_otherwise(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert EngineSettings().folder("c" * 64).parent == tmp_path / "rsb_pose_ros"
+    assert EngineSettings("~/engines").folder("c" * 64).parent == Path.home() / "engines"
     monkeypatch.delenv("XDG_CACHE_HOME")
     assert EngineSettings().folder("c" * 64).parent == Path.home() / ".cache/rsb_pose_ros"
 
@@ -230,10 +231,13 @@ def test_options_that_are_given_win_over_our_own(tmp_path):
     assert options["trt_timing_cache_path"] == options["trt_engine_cache_path"]
 
 
-def test_a_cache_that_cannot_be_made_is_named(tmp_path):
+def test_a_cache_that_cannot_be_written_is_named(tmp_path, model, wanted):
     (tmp_path / "file").touch()
-    with pytest.raises(ModelError, match=r"engine cache .*file.*cannot be made .*engine_cache"):
+    with pytest.raises(ModelError, match=r"engine cache .*file.*cannot be written .*engine_cache"):
         EngineSettings(tmp_path / "file").options("abc")
+    (folder_of(wanted) / "build.log").mkdir()
+    with pytest.raises(ModelError, match=r"engine cache .*cannot be written .*engine_cache"):
+        ensure_built(model, wanted)
 
 
 @pytest.mark.parametrize(("number", "version"), [(8601, "8.6.1"), (100300, "10.3.0"), (101303, "10.13.3")])

@@ -65,8 +65,8 @@ class EngineSettings:
 
         extra: options beyond ours. The folder need not exist.
         """
-        base = Path(self.cache) if self.cache else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-        base = base if self.cache else base / "rsb_pose_ros"
+        caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        base = Path(self.cache).expanduser() if self.cache else caches / "rsb_pose_ros"
         extra = extra or {}
         parts = [
             model_hash[:16],
@@ -85,10 +85,7 @@ class EngineSettings:
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise ModelError(
-                f"engine cache {folder}: cannot be made ({error.strerror}); expected a folder that can be written, in "
-                "which TensorRT's engines are kept: name another one (engine_cache)"
-            ) from error
+            raise _unwritable(folder, error) from error
         return {
             "trt_fp16_enable": self.fp16,
             "trt_int8_enable": self.int8,
@@ -99,6 +96,13 @@ class EngineSettings:
             "trt_auxiliary_streams": 0,  # no second stream: it costs memory
             **(extra or {}),
         }
+
+
+def _unwritable(folder: Path, error: OSError) -> ModelError:
+    return ModelError(
+        f"engine cache {folder}: cannot be written ({error.strerror}); expected a folder for TensorRT's engines that can "
+        "be: name another one (engine_cache)"
+    )
 
 
 def ensure_built(
@@ -119,7 +123,10 @@ def ensure_built(
     # Warnings: seen by those, too, who have set up no logging, and who wait.
     LOG.warning("building the TensorRT engine of %s in %s, this takes minutes the first time", model.name, folder)
     started = time.monotonic()
-    code = _build_elsewhere(model, providers, threads, folder, ANNOUNCE_EVERY if every is None else every)
+    try:
+        code = _build_elsewhere(model, providers, threads, folder, ANNOUNCE_EVERY if every is None else every)
+    except OSError as error:
+        raise _unwritable(folder, error) from error
     seconds = time.monotonic() - started
     if code != 0:
         raise ModelError(
