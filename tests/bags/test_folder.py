@@ -6,7 +6,8 @@ import pytest
 
 from rsb_pose_ros.bags import BagError
 from rsb_pose_ros.bags.folder import StereoFolder
-from tests.inference.test_quantization import RIG, still_folder
+from tests.quantization.conftest import RIG
+from tests.quantization.test_quantize_tool import still_folder
 
 
 def test_pairs_come_in_the_order_of_their_names(tmp_path):
