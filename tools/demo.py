@@ -46,6 +46,8 @@ def main() -> int:
     parser.add_argument("--rate", type=float, default=1.0, help="times the recorded pace (default 1)")
     parser.add_argument("--provider", default="auto", help="execution provider of the node (default auto)")
     arguments = parser.parse_args()
+    # Player and node are started in the checkout, this program perhaps elsewhere.
+    arguments.bag, arguments.output = arguments.bag.resolve(), arguments.output.resolve()
     arguments.output.mkdir(parents=True, exist_ok=True)
     set_environment(arguments.output)
     from rsb_pose_ros.bags import BagError
