@@ -29,6 +29,8 @@ def resolve(
     ["auto"] is the best that this runtime was built with. All others are required: one that is missing raises
     ModelError and never falls back in silence. TensorRT keeps its engines in `cache` (see tensorrt_options).
     """
+    if isinstance(providers, str):
+        raise ModelError(f"providers is the text {providers!r}; expected a list of names: [{providers!r}]")
     wanted = list(providers) if providers else [CPU]
     available = onnxruntime.get_available_providers()
     if wanted == ["auto"]:
@@ -40,7 +42,7 @@ def resolve(
         if name not in available:
             raise ModelError(
                 f"execution provider {name} is not in this onnxruntime {onnxruntime.__version__}; it has "
-                f"{', '.join(available)}: install a build that has it (see docs/), or ask for one of these"
+                f"{', '.join(available)}: install a build that has it, or ask for one of these"
             )
         if name == TENSORRT:
             options = {**tensorrt_options(model_hash, cache), **options}
