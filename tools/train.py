@@ -17,7 +17,7 @@ EXAMPLES = """examples:
   python tools/train.py ppt --config config/models/rsb_pose_edge.yaml --steps 6000 --output runs/ppt
   python tools/train.py ppt --config config/models/rsb_pose_edge.yaml --start runs/ppt/best.pt --steps 1500 --rate 3e-4 \\
       --pretraining 0 --recorded ../shared/mhad_refine/subject_a.npz --output runs/ppt_mhad   # fine-tuned to one rig
-  python tools/train.py finish --config config/models/rsb_pose_edge.yaml --start runs/edge_look/last.pt \
+  python tools/train.py finish --config config/models/rsb_pose_edge.yaml --start runs/edge_look/last.pt \\
       --transformer runs/ppt/best.pt --output runs/edge            # calibrated covariance, measured figures
 """
 
