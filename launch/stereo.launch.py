@@ -51,6 +51,12 @@ def generate_launch_description():
         executable="rviz2",
         arguments=["-d", shared("config", "skeleton.rviz"), "-f", LaunchConfiguration("fixed_frame")],
         parameters=[{"use_sim_time": LaunchConfiguration("use_sim_time")}],
+        # The displays name topics of the namespace stereo; in another one, and with other images, they follow.
+        namespace=LaunchConfiguration("namespace"),
+        remappings=[
+            *((f"/stereo/{topic}", LaunchConfiguration(name)) for name, topic in TOPICS.items()),
+            *((f"/stereo/rsb_pose/{topic}", f"rsb_pose/{topic}") for topic in ("markers", "keypoints")),
+        ],
         condition=IfCondition(LaunchConfiguration("rviz")),
     )
     return LaunchDescription([*arguments, OpaqueFunction(function=shared_memory), OpaqueFunction(function=node), rviz])

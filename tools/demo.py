@@ -46,6 +46,8 @@ def main() -> int:
     parser.add_argument("--rate", type=float, default=1.0, help="times the recorded pace (default 1)")
     parser.add_argument("--provider", default="auto", help="execution provider of the node (default auto)")
     arguments = parser.parse_args()
+    # Player and node are started in the checkout, this program perhaps elsewhere.
+    arguments.bag, arguments.output = arguments.bag.resolve(), arguments.output.resolve()
     arguments.output.mkdir(parents=True, exist_ok=True)
     set_environment(arguments.output)
     from rsb_pose_ros.bags import BagError
@@ -228,6 +230,10 @@ def evaluate(arguments: argparse.Namespace, listener: Listener, sent_log: Path) 
                 latencies.append((arrival - complete) * 1e-6)
                 arrivals.append(arrival * 1e-9)
             frames.append((pair, joints, confidence))
+    if not frames:
+        raise DemoError(
+            f"recording {arguments.bag}: holds no stereo pairs; expected two cameras that are triggered together"
+        )
     known = [(joints, pair.truth) for pair, joints, _ in frames if pair.truth is not None]
     record = accuracy(*(np.array(column) for column in zip(*known))) if known else {}
     states = {name: {v.key: v.value for v in s.values} for name, s in listener.diagnostics.items()}
@@ -275,12 +281,12 @@ def draw(output: Path, evaluated: list[Any], wanted: int = 6) -> None:
     import numpy as np
 
     from rsb_pose_ros.evaluation.drawing import TRUTH_BGR, draw_skeleton, rectified_views
-    from rsb_pose_ros.evaluation.figures import write_figure
+    from rsb_pose_ros.evaluation.figures import spread, write_figure
     from rsb_pose_ros.stereo import project
 
     rig, frames = evaluated
     rows = []
-    for index in np.linspace(0, len(frames) - 1, wanted).round().astype(int):
+    for index in spread(len(frames), wanted):
         pair, joints, confidence = frames[index]
         views = rectified_views(rig, pair.left, pair.right)
         for side, view in enumerate(views):

@@ -12,6 +12,7 @@ import sys
 from itertools import islice
 from pathlib import Path
 
+ROOT = Path(__file__).resolve().parents[1]
 EXAMPLES = """examples:
   python tools/evaluate_bag.py tests/fixtures/demo_bag
   python tools/evaluate_bag.py recording.mcap --model models/rsb_pose_edge_int8.onnx --output out/int8
@@ -28,7 +29,12 @@ def parse() -> argparse.Namespace:
         description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("bag", type=Path, help="rosbag2 folder (with or without metadata.yaml), .mcap or .db3")
-    parser.add_argument("--model", type=Path, default=Path("models/rsb_pose_edge.onnx"), help="default: %(default)s")
+    parser.add_argument(
+        "--model",
+        type=Path,
+        default=ROOT / "models/rsb_pose_edge.onnx",
+        help="ONNX file with its card beside it, default: models/rsb_pose_edge.onnx of this checkout",
+    )
     parser.add_argument("--output", type=Path, default=Path("out/evaluation"), help="folder, default: %(default)s")
     parser.add_argument("--pairs", type=int, help="stop after the first N pairs")
     parser.add_argument(
@@ -70,13 +76,15 @@ def evaluate(arguments: argparse.Namespace) -> int:
 
     if arguments.pairs is not None and arguments.pairs < 1:
         raise ValueError(f"--pairs is {arguments.pairs}; expected at least 1")
+    if arguments.calibration and len(arguments.calibration) > 2:
+        raise ValueError(f"--calibration names {len(arguments.calibration)} files; expected 1 or 2 (left, right)")
     topics = {
         t: getattr(arguments, t) for t in ("left_image", "right_image", "left_info", "right_info", "ground_truth")
     }
     options = {} if arguments.min_confidence is None else {"min_confidence": arguments.min_confidence}
     with StereoBag(arguments.bag, **topics) as bag:
         if arguments.calibration:
-            rig = StereoRig.from_yaml(*arguments.calibration[:2])
+            rig = StereoRig.from_yaml(*arguments.calibration)
             rig = rig.with_rectified_input() if arguments.rectified else rig
         else:
             rig = bag.rig(rectified=arguments.rectified or None)

@@ -26,7 +26,7 @@ EXAMPLES = """examples:
 
 exit codes: 0 done, 2 arguments or inputs that cannot be used
 """
-
+ROOT = Path(__file__).resolve().parents[1]
 COLUMNS = (("abs", "mpjpe_mm"), ("rel", "root_relative_mm"), ("PA", "pa_mpjpe_mm"), ("bones", "bone_length_mm"))
 
 
@@ -37,7 +37,9 @@ def main() -> int:
     parser.add_argument("poses", type=Path, nargs="?", help=".npz of triangulated and true poses")
     parser.add_argument("--mocap", type=Path, help="clean poses (../shared/mocap/val.npz)")
     parser.add_argument("--bodies", type=Path, default=Path("cache/bodies.npz"), help="tools/synthesize.py bake")
-    parser.add_argument("--model", type=Path, default=Path("models/ppt.onnx"), help="default: %(default)s")
+    parser.add_argument(
+        "--model", type=Path, default=ROOT / "models/ppt.onnx", help="default: models/ppt.onnx of this checkout"
+    )
     parser.add_argument(
         "--part",
         default="all",

@@ -9,9 +9,9 @@ import sys
 from pathlib import Path
 
 EXAMPLES = """examples:
-  python tools/export_onnx.py --config config/models/rsb_pose_edge.yaml --checkpoint runs/edge/last.pt \\
-      --transformer runs/ppt/last.pt --record config/records/rsb_pose_edge.json -o models/rsb_pose_edge.onnx
-  python tools/export_onnx.py --transformer runs/ppt/last.pt -o models/ppt.onnx         # the refiner alone
+  python tools/export_onnx.py --config config/models/rsb_pose_edge.yaml --checkpoint runs/edge/final.pt \\
+      --record config/records/rsb_pose_edge.json -o models/rsb_pose_edge.onnx
+  python tools/export_onnx.py --transformer runs/ppt/best.pt -o models/ppt.onnx         # the refiner alone
   python tools/export_onnx.py --config config/models/rsb_pose_r50.yaml --untrained -o out/r50.onnx
 """
 

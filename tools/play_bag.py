@@ -65,6 +65,16 @@ def play(arguments: argparse.Namespace) -> int:
             f"recording {arguments.bag}: cannot be opened ({error}); expected a rosbag2 folder or file", file=sys.stderr
         )
         return 1
+    known = {connection.topic for connection in reader.connections}
+    missing = [topic for topic in arguments.topics if topic not in known]
+    if missing or not known:
+        reader.close()
+        wanted = ", ".join(missing) or "messages"
+        print(
+            f"recording {arguments.bag}: has no {wanted}; it has {', '.join(sorted(known)) or 'no topics'}",
+            file=sys.stderr,
+        )
+        return 1
     # Signals stay with Python: rclpy's handler would shut ROS down in the middle of a publish.
     rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
     player = Player(rclpy.create_node("play_bag"), reader, arguments)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
+import yaml
 
 from rsb_pose_ros.data.synthetic.choreography import _slerp
 from rsb_pose_ros.data.synthetic.demo_clip import LENSES, SIZE, calibrate
@@ -33,6 +34,14 @@ def test_bending_agrees_with_the_lens_model():
     found = np.array([(picture * columns).sum(), (picture * rows).sum()]) / picture.sum()
     expected = cv2.projectPoints(point, np.zeros(3), np.zeros(3), lens.matrix, lens.distortion)[0].ravel()
     assert found == pytest.approx(expected, abs=0.05)
+
+
+def test_ros2_bag_of_humble_can_read_the_recording():
+    metadata = yaml.safe_load((BAG / "metadata.yaml").read_text())["rosbag2_bagfile_information"]
+    assert metadata["version"] <= 8
+    topics = [entry["topic_metadata"] for entry in metadata["topics_with_message_count"]]
+    assert len(topics) == 5
+    assert all(isinstance(topic["offered_qos_profiles"], str) for topic in topics)
 
 
 def test_calibration_is_a_rectified_pair():

@@ -73,6 +73,26 @@ def test_a_card_with_a_gap(model, key):
         read_card(model, STEREO_POSE)
 
 
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("sha256", 5),
+        ("image_size", "256"),
+        ("contract", [1]),
+        ("contract", {"inputs": [1], "outputs": {}}),
+        ("contract", {"inputs": {"crops": 1}, "outputs": {}}),
+        ("joint_names", 17),
+        ("disparity_range_px", 3),
+        ("disparity_range_px", ["low", "high"]),
+        ("disparity_range_px", [1.0]),
+    ],
+)
+def test_a_card_with_a_value_of_another_kind(model, key, value):
+    rewrite(model, **{key: value})
+    with pytest.raises(ModelError, match=f"{key} is .*; expected"):
+        read_card(model, STEREO_POSE)
+
+
 @pytest.mark.parametrize(("text", "sentence"), [("{", "is no JSON"), ("[1]", "holds a list")])
 def test_a_file_that_is_no_card(model, text, sentence):
     card_path(model).write_text(text)

@@ -123,7 +123,7 @@ def millimetres(camera: StereoCamera) -> list[Any]:
     ("bad", "sentence"),
     [
         (no_calibration, "projection matrix P is zero"),
-        (zero_k, "zero K"),
+        (zero_k, "K is zero"),
         (positive_tx, "expected a negative value"),
         (swapped, "the topics look swapped"),
         (both_shifted, "both infos carry Tx"),

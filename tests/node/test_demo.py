@@ -74,6 +74,13 @@ def test_demo_says_which_part_did_not_run(bag: Path, tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
+def test_the_player_names_topics_that_a_recording_lacks(bag: Path) -> None:
+    done = run("tools/play_bag.py", bag, "--topics", "/nowhere")
+    assert done.returncode == 1
+    assert "has no /nowhere; it has /stereo/" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_the_player_sends_the_recording_as_it_is_and_loops(bag: Path) -> None:
     camera = StereoCamera("elsewhere")
     from sensor_msgs.msg import CompressedImage

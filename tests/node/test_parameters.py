@@ -51,6 +51,14 @@ def test_each_is_described_and_numbers_have_a_range(make_node: Any, name: str) -
         assert limits.from_value <= node.get_parameter(name).value <= limits.to_value
 
 
+def test_the_shipped_file_says_the_ranges() -> None:
+    lines = (ROOT / "config/stereo.yaml").read_text().splitlines()
+    comments = {line.split(":")[0].strip(): line.split("#")[1] for line in lines if ": " in line and "#" in line[2:]}
+    for entry in fields(Parameters):
+        if entry.metadata["low"] is not None:
+            assert f"{entry.metadata['low']:g} to {entry.metadata['high']:g}" in comments[entry.name]
+
+
 def test_the_shipped_file_shows_the_defaults() -> None:
     content = yaml.safe_load((ROOT / "config/stereo.yaml").read_text())["/**"]["ros__parameters"]
     assert set(content) == set(NAMES)

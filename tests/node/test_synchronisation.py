@@ -172,3 +172,34 @@ def test_images_that_never_pair_are_explained(filters: ModuleType) -> None:
     assert pairs.found == []
     problem = pairs.synchronizer.problem()
     assert problem is not None and "differ by 12.0 ms" in problem and "slop is 5.0 ms" in problem
+
+
+def test_a_camera_that_falls_silent_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = 100.0
+    monkeypatch.setattr(synchronisation.time, "monotonic", lambda: clock)
+    pairs = Pairs()
+    left, right = pairs.synchronizer.sides
+    assert left.silence(clock) == right.silence(clock) == "no image yet"
+    pairs.left(1.0)
+    pairs.right(1.0)
+    assert left.silence(clock + 2) is right.silence(clock + 2) is None
+    clock += 4
+    pairs.left(5.0)
+    assert left.silence(clock) is None
+    assert right.silence(clock) == "no image for 4 s"
+
+
+def test_cameras_that_lose_each_other_later_are_noticed(filters: ModuleType) -> None:
+    pairs = Pairs(0.005)
+    for i in range(PERIODS):
+        pairs.left(i * PERIOD)
+        pairs.right(i * PERIOD)
+    assert pairs.synchronizer.problem() is None
+    for i in range(PERIODS, 2 * PERIODS + 1):
+        pairs.left(i * PERIOD)
+        pairs.right(i * PERIOD + 0.012)
+    problem = pairs.synchronizer.problem()
+    assert problem is not None and "differ by 12.0 ms" in problem
+    pairs.left(9.0)
+    pairs.right(9.0)
+    assert pairs.synchronizer.problem() is None

@@ -171,11 +171,12 @@ BAD_INFOS = {
     "baseline's sign is wrong": change_p(1, 0, 3, 60.0),
     "differ in fx, fy or cy": change_p(1, 1, 1, 300.0),
     "millimetres": change_p(1, 0, 3, -60000.0),
-    "left camera_info has a zero K": zero(0, "k"),
-    "right camera_info's R is no rotation": zero(1, "r"),
+    "left camera_info: K is zero": zero(0, "k"),
+    "right camera_info: R is no rotation": zero(1, "r"),
     "distortion model 'magic' is unknown": put(0, distortion_model="magic"),
-    "image size is 0x0": put(0, width=0, height=0),
-    "distortion D contains values that are not finite": put(1, d=[np.nan] * 5),
+    "left camera_info: image size is 0x0": put(0, width=0, height=0),
+    "left camera_info is for 640x480, the right one for 320x240": put(1, width=320, height=240),
+    "right camera_info: distortion D contains values that are not finite": put(1, d=[np.nan] * 5),
 }
 
 
@@ -204,7 +205,12 @@ def test_a_vertical_baseline_in_p_is_refused():
         ({"K1": None}, "K1"),
         ({"K1": "none"}, "K1"),
         ({"K2": np.zeros((3, 3)).tolist()}, "focal lengths"),
+        ({"T": [-0.2, float("nan"), 0]}, "three finite numbers"),
         ({"image_size": None}, "no image_size"),
+        ({"image_size": 640}, "image_size"),
+        ({"image_size": "640x480"}, "image_size"),
+        ({"image_size": {"width": 640, "height": 480}}, "image_size"),
+        ({"image_size": [640, 480, 3]}, "image_size"),
     ],
 )
 def test_a_calibration_file_that_is_wrong_is_refused(tmp_path, change, sentence):

@@ -59,7 +59,8 @@ for _pattern, _code in {
 _SEMIPLANAR = {"nv12": cv2.COLOR_YUV2BGR_NV12, "nv21": cv2.COLOR_YUV2BGR_NV21}
 """A plane of Y with a plane of interleaved chroma of half the height below it."""
 
-SUPPORTED_ENCODINGS = tuple(sorted([*_LAYOUTS, *_SEMIPLANAR]))
+SUPPORTED_ENCODINGS = tuple(sorted(name.upper() if name[0].isdigit() else name for name in [*_LAYOUTS, *_SEMIPLANAR]))
+"""As sensor_msgs spells them; letters' case makes no difference in a message."""
 
 
 def to_array(message: Any) -> np.ndarray:

@@ -26,7 +26,7 @@ class PairStrip:
     def __init__(self, rig: StereoRig, total: int, wanted: int = 6) -> None:
         """total: how many pairs will come; wanted: how many to keep."""
         self._rig = rig
-        self._chosen = set(np.linspace(0, max(total - 1, 0), min(wanted, total)).round().astype(int).tolist())
+        self._chosen = set(spread(total, wanted))
         self._seen = 0
         self.tiles: list[np.ndarray] = []
 
@@ -45,6 +45,12 @@ class PairStrip:
             tiles.append(np.zeros_like(tiles[0]))
         rows = [np.concatenate(tiles[i : i + 2], axis=1) for i in range(0, len(tiles), 2)]
         return np.concatenate(rows, axis=0)
+
+
+def spread(total: int, wanted: int) -> list[int]:
+    """`wanted` of `total` indices, each from the middle of its share: the first pair of a recording, in which nobody is
+    followed yet, stands for no other. Some come twice where there are fewer; none where there are none."""
+    return [int((i + 0.5) * total / wanted) for i in range(wanted)] if total else []
 
 
 def annotated_pair(rig: StereoRig, pair: StereoPair, person: Person | None) -> np.ndarray:
@@ -81,8 +87,9 @@ def write_figure(path: Path, strip: np.ndarray | None, poses: np.ndarray, record
         axes = figure.add_subplot(grid[0, :])
         axes.imshow(strip[..., ::-1])
         axes.set_axis_off()
-    _draw_space(figure.add_subplot(grid[1, 0], projection="3d"), poses)
-    if "refined" in record:
+    with_errors = "refined" in record
+    _draw_space(figure.add_subplot(grid[1, 0] if with_errors else grid[1, :], projection="3d"), poses)
+    if with_errors:
         _draw_joint_errors(figure.add_subplot(grid[1, 1]), record)
     figure.savefig(path, dpi=110, facecolor=BACKGROUND, bbox_inches="tight", metadata={"Software": None})
     pyplot.close(figure)
@@ -129,10 +136,10 @@ def _draw_joint_errors(axes: Any, record: dict[str, Any]) -> None:
     axes.set_yticks(rows, JOINT_NAMES, color=FOREGROUND, fontsize=8)
     axes.tick_params(colors=FOREGROUND)
     axes.invert_yaxis()
-    axes.set_xlabel("mean error (mm)", color=FOREGROUND)
+    axes.set_xlabel("mean error (mm)", color=FOREGROUND, loc="left")
     mean, found = record["refined"]["mpjpe_mm"], record["refined"]["coverage"]
     axes.set_title(f"MPJPE {mean:.1f} mm, {100 * found:.1f} % of the joints found", color=FOREGROUND, fontsize=10)
-    axes.legend(fontsize=8, loc="lower right")
+    axes.legend(fontsize=8, loc="upper right", bbox_to_anchor=(1, -0.05), ncols=2)  # below: bars may be long
 
 
 def _zero_for_nan(values: Sequence[float]) -> np.ndarray:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -148,11 +149,43 @@ def _parse(path: Path) -> ModelCard:
     missing = [key for key in required if not content.get(key)]
     if missing:
         raise ModelError(f"card {path}: has no {', '.join(missing)}; export the model again to get a complete card")
+    for key, (fits, expected) in _KINDS.items():
+        if key in content and content[key] is not None and not fits(content[key]):
+            raise ModelError(f"card {path}: {key} is {content[key]!r}; expected {expected}: export the model again")
     known = {key: content.pop(key) for key in list(content) if key in ModelCard.__dataclass_fields__ and key != "other"}
     for key in ("joint_names", "attribution", "disparity_range_px"):
         if isinstance(known.get(key), list):
             known[key] = tuple(known[key])
     return ModelCard(**known, other=content)
+
+
+def _are_numbers(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in value)
+
+
+def _is_contract(value: Any) -> bool:
+    sides = [value.get("inputs"), value.get("outputs")] if isinstance(value, dict) else []
+    tensors = [tensor for side in sides if isinstance(side, dict) for tensor in side.values()]
+    return (
+        len(sides) == 2
+        and all(isinstance(side, dict) for side in sides if side is not None)
+        and all(isinstance(tensor, dict) and isinstance(tensor.get("shape", []), list) for tensor in tensors)
+    )
+
+
+_KINDS: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "name": (lambda value: isinstance(value, str), "a text"),
+    "task": (lambda value: isinstance(value, str), f"{STEREO_POSE} or {POSE_REFINEMENT}"),
+    "sha256": (lambda value: isinstance(value, str), "64 hexadecimal digits"),
+    "contract": (_is_contract, "inputs and outputs, each with dtype and shape by name"),
+    "image_size": (lambda value: isinstance(value, int) and value > 0, "a positive number of pixels"),
+    "joint_names": (
+        lambda value: isinstance(value, list) and all(isinstance(v, str) for v in value),
+        "a list of names",
+    ),
+    "disparity_range_px": (lambda value: _are_numbers(value) and len(value) == 2, "[lowest, highest] in crop pixels"),
+}
+"""What a card's values must be, and how to say it. Whether they fit the model is another question."""
 
 
 def check_contract(found: dict[str, Any], expected: dict[str, Any], source: str) -> None:

@@ -26,13 +26,15 @@ LOG = logging.getLogger(__name__)
 Provider = tuple[str, dict[str, Any]]
 
 
-def resolve(providers: Sequence[str | Provider] | None) -> list[list[Provider]]:
+def resolve(providers: str | Sequence[str | Provider] | None) -> list[list[Provider]]:
     """What to try, best first: each a list of providers with options, in ONNX Runtime's order of preference.
 
-    providers: names ("cpu", "cuda", "tensorrt" or ONNX Runtime's own), or (name, options) pairs; None is the CPU.
-    ["auto"] is TensorRT, CUDA, CPU, from the best one on that this runtime was built with; what it lacks is logged. All
-    others are required: one that is missing raises ModelError and never falls back in silence.
+    providers: names ("cpu", "cuda", "tensorrt" or ONNX Runtime's own), or (name, options) pairs, or one name; None is
+    the CPU. ["auto"] is TensorRT, CUDA, CPU, from the best one on that this runtime was built with; what it lacks is
+    logged. All others are required: one that is missing raises ModelError and never falls back in silence.
     """
+    if isinstance(providers, str):
+        providers = [providers]
     wanted = list(providers) if providers else [CPU]
     if wanted == ["auto"]:
         known = _automatic()

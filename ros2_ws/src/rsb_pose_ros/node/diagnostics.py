@@ -99,8 +99,8 @@ class Diagnostics:
             "processed_hz": f"{rates[1]:.1f}",
             "frame_period_ms": f"{1e3 * left.period:.1f}" if left.period else "unknown",
         }
-        silent = [f"{s.topic} ({self._publishers(s.topic)} publishers)" for s in (left, right) if not s.received]
-        problems = [f"no image yet on {' and '.join(silent)}"] if silent else []
+        silences = [(side.silence(now), side.topic) for side in (left, right)]
+        problems = [f"{since} on {topic} ({self._publishers(topic)} publishers)" for since, topic in silences if since]
         problems += [synchronizer.problem() or "", *self._complaints.recent().values()]
         message = "; ".join(problem for problem in problems if problem)
         return self._status("images", WARN if message else OK, message or f"{rates[1]:.1f} pairs/s", values)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,17 +25,22 @@ except ImportError:  # Humble
 SIDES = ("left", "right")
 PERIODS = 20
 """Frames over which a topic's period is measured."""
+SILENCE = 3.0
+"""Seconds without an image after which a topic counts as silent; slow cameras have three periods."""
 JUMP = 0.5
 """Seconds back that are no longer two images out of order but time that starts over."""
 
 
 @dataclass
 class Side:
-    """What is known of one image topic. Times in seconds of the stamps' clock."""
+    """What is known of one image topic. last: stamp, seconds; arrived: time.monotonic() of the last image;
+    unpaired: images since the last pair."""
 
     topic: str
     received: int = 0
     last: float | None = None
+    arrived: float = 0.0
+    unpaired: int = 0
 
     def __post_init__(self) -> None:
         self.intervals: deque[float] = deque(maxlen=PERIODS)
@@ -43,6 +49,13 @@ class Side:
     def period(self) -> float | None:
         """Median time between stamps, or None before there are enough."""
         return statistics.median(self.intervals) if len(self.intervals) == PERIODS else None
+
+    def silence(self, now: float) -> str | None:
+        """Since when nothing comes, in words, or None when images come."""
+        if not self.received:
+            return "no image yet"
+        gap = now - self.arrived
+        return f"no image for {gap:.0f} s" if gap > max(SILENCE, 3 * (self.period or 0.0)) else None
 
 
 class StereoSynchronizer:
@@ -85,6 +98,8 @@ class StereoSynchronizer:
         stamp = message.header.stamp.sec + message.header.stamp.nanosec * 1e-9
         this, other = self.sides[side], self.sides[1 - side]
         this.received += 1
+        this.unpaired += 1
+        this.arrived = time.monotonic()
         if this.last is not None and stamp < this.last - JUMP:
             self._reset(f"{this.topic}: stamps jumped back by {this.last - stamp:.3f} s (a bag that loops?)")
         elif this.last is not None and stamp > this.last:
@@ -98,17 +113,20 @@ class StereoSynchronizer:
         self._inputs[side].signalMessage(message)
 
     def problem(self) -> str | None:
-        """A sentence when both sides arrive and no pair ever did, else None."""
-        if self.pairs or min(side.received for side in self.sides) < PERIODS or self._closest is None:
+        """A sentence when both sides arrive and no pair comes of them, else None."""
+        if min(side.unpaired for side in self.sides) < PERIODS or self._closest is None:
             return None
         return (
-            f"no pair in {self.sides[0].received} left and {self.sides[1].received} right images: the closest stamps "
+            f"no pair in {self.sides[0].unpaired} left and {self.sides[1].unpaired} right images: the closest stamps "
             f"differ by {1e3 * self._closest:.1f} ms, parameter slop is {1e3 * self._slop:.1f} ms; synchronise the "
             "cameras, or raise slop to less than half a frame period"
         )
 
     def _pair(self, left: Any, right: Any) -> None:
         self.pairs += 1
+        self._closest = None
+        for side in self.sides:
+            side.unpaired = 0
         try:
             self._on_pair(left, right)
         except Exception as error:

@@ -62,6 +62,8 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
         raise CalibrationError(
             f"calibration {path}: cannot be read ({error.strerror}); expected a YAML file"
         ) from error
+    except UnicodeDecodeError as error:
+        raise CalibrationError(f"calibration {path}: is no text; expected a YAML file") from error
     try:
         # OpenCV's FileStorage writes a directive and tags that plain YAML readers do not know.
         for foreign in ("%YAML:1.0", "!!opencv-matrix", "!!opencv-nd-matrix"):

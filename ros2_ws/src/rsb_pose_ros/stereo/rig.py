@@ -60,6 +60,8 @@ class StereoRig:
         K1, K2, R = (np.asarray(m, np.float64).reshape(3, 3) for m in (K1, K2, R))
         D1, D2, T = (np.asarray(v, np.float64).reshape(-1) for v in (D1, D2, T))
         size = (int(image_size[0]), int(image_size[1]))
+        if T.shape != (3,) or not np.isfinite(T).all():
+            raise CalibrationError(f"T = {T.tolist()}; expected three finite numbers, metres")
         if abs(T[1]) > abs(T[0]):
             raise CalibrationError(f"T = {T.tolist()} is a vertical baseline; expected a horizontal one (|Tx| > |Ty|)")
         if T[0] >= 0:
@@ -83,9 +85,14 @@ class StereoRig:
         """
         projections = np.stack([np.asarray(info.p, np.float64).reshape(3, 4) for info in (left, right)])
         check_projections(*projections)
-        return cls(
-            (_camera_from_info(left, "left", rectified), _camera_from_info(right, "right", rectified)), projections
-        )
+        cameras = (_camera_from_info(left, "left", rectified), _camera_from_info(right, "right", rectified))
+        sizes = ["{}x{}".format(*camera.size) for camera in cameras]
+        if sizes[0] != sizes[1]:
+            raise CalibrationError(
+                f"the left camera_info is for {sizes[0]}, the right one for {sizes[1]}; "
+                "expected the same size: let both cameras publish it and calibrate the pair again"
+            )
+        return cls(cameras, projections)
 
     @classmethod
     def from_yaml(cls, path: str | Path, right: str | Path | None = None) -> StereoRig:
@@ -100,12 +107,10 @@ class StereoRig:
             raise CalibrationError(
                 f"calibration {path}: has no {', '.join(missing)}; expected K1 D1 K2 D2 R T image_size"
             )
-        size = content.get("image_size") or [content.get("image_width"), content.get("image_height")]
-        if None in size:
-            raise CalibrationError(f"calibration {path}: has no image_size; expected [width, height]")
+        size = _size_from_yaml(content, path)
         matrices = {key: matrix_from_yaml(content[key], shape, f"{path}: {key}") for key, shape in _YAML_SHAPES.items()}
         return cls.from_calibration(
-            **matrices, image_size=tuple(size), distortion_model=content.get("distortion_model", "plumb_bob")
+            **matrices, image_size=size, distortion_model=content.get("distortion_model", "plumb_bob")
         )
 
     def with_rectified_input(self) -> StereoRig:
@@ -160,6 +165,15 @@ class StereoRig:
 _YAML_SHAPES = {"K1": (3, 3), "D1": (-1,), "K2": (3, 3), "D2": (-1,), "R": (3, 3), "T": (3,)}
 
 
+def _size_from_yaml(content: dict[str, Any], path: str | Path) -> tuple[int, int]:
+    """image_size: [width, height] or OpenCV's matrix of them; or image_width and image_height."""
+    entry = content.get("image_size") or [content.get("image_width"), content.get("image_height")]
+    if isinstance(entry, list) and None in entry:
+        raise CalibrationError(f"calibration {path}: has no image_size; expected [width, height]")
+    width, height = matrix_from_yaml(entry, (2,), f"{path}: image_size")
+    return int(width), int(height)
+
+
 def _recentred_projections(cameras: tuple[Camera, Camera], focal: float, baseline: float) -> np.ndarray:
     """Rectified P (2, 3, 4) that put each raw image's centre into the middle column, and both into the same row."""
     projections = np.zeros((2, 3, 4))
@@ -177,6 +191,13 @@ def _recentred_projections(cameras: tuple[Camera, Camera], focal: float, baselin
 
 
 def _camera_from_info(info: Any, side: str, rectified: bool) -> Camera:
+    try:
+        return _checked_camera(info, rectified)
+    except CalibrationError as error:
+        raise CalibrationError(f"the {side} camera_info: {error}") from error
+
+
+def _checked_camera(info: Any, rectified: bool) -> Camera:
     size = (int(info.width), int(info.height))
     projection = np.asarray(info.p, np.float64).reshape(3, 4)
     if rectified:
@@ -184,13 +205,9 @@ def _camera_from_info(info: Any, side: str, rectified: bool) -> Camera:
     matrix = np.asarray(info.k, np.float64).reshape(3, 3)
     rectification = np.asarray(info.r, np.float64).reshape(3, 3)
     if not np.any(matrix):
-        raise CalibrationError(
-            f"the {side} camera_info has a zero K; expected a calibrated camera (see camera_calibration)"
-        )
+        raise CalibrationError("K is zero; expected a calibrated camera (see camera_calibration)")
     if not np.allclose(rectification @ rectification.T, np.eye(3), atol=1e-3):
-        raise CalibrationError(
-            f"the {side} camera_info's R is no rotation; expected the rectification matrix of the pair"
-        )
+        raise CalibrationError("R is no rotation; expected the rectification matrix of the pair")
     return Camera(matrix, np.asarray(info.d, np.float64).reshape(-1), rectification, size, str(info.distortion_model))
 
 

@@ -21,6 +21,9 @@ JITTER_NS = 1_800_000
 LATENCY_NS = 12_000_000
 """From capture to the recorder."""
 
+METADATA_VERSION = 8
+"""Of rosbag2's metadata.yaml: `ros2 bag` of Humble cannot parse the QoS profiles of version 9; later ones read both."""
+
 
 class ClipWriter:
     """Context manager; one `write` per stereo pair."""
@@ -38,7 +41,7 @@ class ClipWriter:
             raise FileExistsError(f"{path}: exists already; remove it or give another --output")
         self._store = get_typestore(Stores.ROS2_HUMBLE)
         self._lenses, self._calibration, self._period, self._quality = lenses, calibration, 1e9 / rate, quality
-        self._writer = Writer(path, version=9, storage_plugin=StoragePlugin.MCAP)
+        self._writer = Writer(path, version=METADATA_VERSION, storage_plugin=StoragePlugin.MCAP)
         self._connections: dict[str, Any] = {}
         self._jitter = np.random.default_rng(1)
         self._count = 0
