@@ -59,6 +59,10 @@ def test_a_provider_that_onnxruntime_dropped_is_an_error():
     check_running(wanted[1:], ["CPUExecutionProvider"], "m.onnx")
 
 
+def test_one_provider_may_be_given_by_its_name_alone(tmp_path):
+    assert resolve("cpu", "0" * 64, tmp_path) == [("CPUExecutionProvider", {})]
+
+
 def test_auto_takes_the_best_there_is(monkeypatch, tmp_path):
     everything = [
         "TensorrtExecutionProvider",

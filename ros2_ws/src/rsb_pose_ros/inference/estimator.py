@@ -41,7 +41,7 @@ class StereoPoseEstimator:
         model: str | Path,
         rig: StereoRig,
         *,
-        providers: Sequence[str | Provider] | None = None,
+        providers: str | Sequence[str | Provider] | None = None,
         threads: int = 0,
         min_confidence: float = MIN_CONFIDENCE,
         engine_cache: str | Path | None = None,

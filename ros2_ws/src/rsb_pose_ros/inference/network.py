@@ -45,7 +45,7 @@ class StereoPoseNetwork:
         self,
         model: str | Path,
         *,
-        providers: Sequence[str | Provider] | None = None,
+        providers: str | Sequence[str | Provider] | None = None,
         threads: int = 0,
         engine_cache: str | Path | None = None,
     ) -> None:

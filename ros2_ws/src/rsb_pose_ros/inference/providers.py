@@ -21,14 +21,17 @@ Provider = tuple[str, dict[str, Any]]
 
 
 def resolve(
-    providers: Sequence[str | Provider] | None, model_hash: str, cache: str | Path | None = None
+    providers: str | Sequence[str | Provider] | None, model_hash: str, cache: str | Path | None = None
 ) -> list[Provider]:
     """Full names with options, in order of preference.
 
-    providers: names ("cpu", "cuda", "tensorrt" or ONNX Runtime's own), or (name, options) pairs; None is the CPU.
+    providers: names ("cpu", "cuda", "tensorrt" or ONNX Runtime's own), or (name, options) pairs, or one name; None is
+    the CPU.
     ["auto"] is the best that this runtime was built with. All others are required: one that is missing raises
     ModelError and never falls back in silence. TensorRT keeps its engines in `cache` (see tensorrt_options).
     """
+    if isinstance(providers, str):
+        providers = [providers]
     wanted = list(providers) if providers else [CPU]
     available = onnxruntime.get_available_providers()
     if wanted == ["auto"]:

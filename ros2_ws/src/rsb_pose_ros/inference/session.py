@@ -26,7 +26,7 @@ class ModelSession:
         model: str | Path,
         task: str,
         *,
-        providers: Sequence[str | Provider] | None = None,
+        providers: str | Sequence[str | Provider] | None = None,
         threads: int = 0,
         engine_cache: str | Path | None = None,
     ) -> None:
