@@ -19,7 +19,7 @@ EXAMPLES = """examples:
       --pretraining 0 --recorded ../shared/mhad_refine/subject_a.npz --output runs/ppt_mhad   # fine-tuned to one rig
   python tools/train.py end_to_end --config config/models/rsb_pose_edge.yaml --start runs/edge/final.pt --steps 1000 \\
       --rate 2e-4 --output runs/edge_joint
-  python tools/train.py finish --config config/models/rsb_pose_edge.yaml --start runs/edge_look/last.pt \
+  python tools/train.py finish --config config/models/rsb_pose_edge.yaml --start runs/edge_look/last.pt \\
       --transformer runs/ppt/best.pt --output runs/edge            # calibrated covariance, measured figures
 """
 PROCESS_SEEDS = 50_000_000
