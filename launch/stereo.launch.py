@@ -19,6 +19,13 @@ TOPICS = {
     "left_camera_info": "left/camera_info",
     "right_camera_info": "right/camera_info",
 }
+DISPLAYED = {
+    "/stereo/rsb_pose/markers": "rsb_pose/markers",
+    "/stereo/rsb_pose/keypoints": "rsb_pose/keypoints",
+    "/stereo/left/image_raw": LaunchConfiguration("left_image"),
+    "/stereo/right/image_raw": LaunchConfiguration("right_image"),
+}
+"""Topics in config/skeleton.rviz → the same in the namespace, and with the topics, that were asked for."""
 OVERRIDES = ("model", "transport")
 PROFILE_VARIABLES = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE")  # the second one for Humble
 
@@ -49,14 +56,10 @@ def generate_launch_description():
     rviz = Node(
         package="rviz2",
         executable="rviz2",
+        namespace=LaunchConfiguration("namespace"),
         arguments=["-d", shared("config", "skeleton.rviz"), "-f", LaunchConfiguration("fixed_frame")],
         parameters=[{"use_sim_time": LaunchConfiguration("use_sim_time")}],
-        # The displays name topics of the namespace stereo; in another one, and with other images, they follow.
-        namespace=LaunchConfiguration("namespace"),
-        remappings=[
-            *((f"/stereo/{topic}", LaunchConfiguration(name)) for name, topic in TOPICS.items()),
-            *((f"/stereo/rsb_pose/{topic}", f"rsb_pose/{topic}") for topic in ("markers", "keypoints")),
-        ],
+        remappings=list(DISPLAYED.items()),
         condition=IfCondition(LaunchConfiguration("rviz")),
     )
     return LaunchDescription([*arguments, OpaqueFunction(function=shared_memory), OpaqueFunction(function=node), rviz])

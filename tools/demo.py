@@ -51,10 +51,11 @@ def main() -> int:
     arguments.output.mkdir(parents=True, exist_ok=True)
     set_environment(arguments.output)
     from rsb_pose_ros.bags import BagError
+    from rsb_pose_ros.stereo import CalibrationError
 
     try:
         return run(arguments)
-    except (DemoError, BagError) as error:
+    except (DemoError, BagError, CalibrationError) as error:
         print(f"demo: {error}", file=sys.stderr)
         return 1
 
@@ -70,8 +71,13 @@ def set_environment(output: Path) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Play, listen, report. Returns the exit code."""
+    from rsb_pose_ros.bags import StereoBag
+
     sent_log = arguments.output / "sent.jsonl"
-    with Listener() as listener, Process(node_command(arguments), arguments.output / "node.log") as node:
+    with StereoBag(arguments.bag) as bag:  # what it lacks is said now, not after minutes in which nothing comes
+        bag.rig()
+        command = node_command(arguments, bag.topics)
+    with Listener() as listener, Process(command, arguments.output / "node.log") as node:
         listener.wait_until(lambda: listener.diagnostics and listener.hears_node(), START_PATIENCE, node)
         with Process(player_command(arguments, sent_log), arguments.output / "player.log") as player:
             player.wait()
@@ -92,11 +98,27 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def node_command(arguments: argparse.Namespace) -> list[str]:
-    """The real node in namespace /stereo, where the recording's topics are."""
-    parameters = {"model": arguments.model.resolve(), "transport": "compressed", "providers": f"[{arguments.provider}]"}
+def node_command(arguments: argparse.Namespace, topics: Any) -> list[str]:
+    """The real node in namespace /stereo, listening to the recording's StereoTopics."""
+    compressed = topics.left_image.endswith("/compressed")
+    parameters = {
+        "model": arguments.model.resolve(),
+        "transport": "compressed" if compressed else "raw",
+        # Best effort loses raw images in numbers with Fast DDS' default settings (docs/node.md, known limits).
+        "reliability": "best_effort" if compressed else "reliable",
+        "rectified": str(topics.rectified).lower(),
+        "providers": f"[{arguments.provider}]",
+    }
+    remappings = {
+        "__ns": "/stereo",
+        "left/image_raw": topics.left_image.removesuffix("/compressed"),
+        "right/image_raw": topics.right_image.removesuffix("/compressed"),
+        "left/camera_info": topics.left_info,
+        "right/camera_info": topics.right_info,
+    }
     settings = [word for name, value in parameters.items() for word in ("-p", f"{name}:={value}")]
-    return [sys.executable, "-m", "rsb_pose_ros.node.process", "--ros-args", "-r", "__ns:=/stereo", *settings]
+    settings += [word for name, value in remappings.items() for word in ("-r", f"{name}:={value}")]
+    return [sys.executable, "-m", "rsb_pose_ros.node.process", "--ros-args", *settings]
 
 
 def player_command(arguments: argparse.Namespace, log: Path) -> list[str]:

@@ -65,19 +65,14 @@ def play(arguments: argparse.Namespace) -> int:
             f"recording {arguments.bag}: cannot be opened ({error}); expected a rosbag2 folder or file", file=sys.stderr
         )
         return 1
-    known = {connection.topic for connection in reader.connections}
-    missing = [topic for topic in arguments.topics if topic not in known]
-    if missing or not known:
-        reader.close()
-        wanted = ", ".join(missing) or "messages"
-        print(
-            f"recording {arguments.bag}: has no {wanted}; it has {', '.join(sorted(known)) or 'no topics'}",
-            file=sys.stderr,
-        )
+    try:
+        connections = playable(reader.connections, arguments.topics)
+    except ValueError as error:
+        print(f"recording {arguments.bag}: {error}", file=sys.stderr)
         return 1
     # Signals stay with Python: rclpy's handler would shut ROS down in the middle of a publish.
     rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
-    player = Player(rclpy.create_node("play_bag"), reader, arguments)
+    player = Player(rclpy.create_node("play_bag"), reader, connections, arguments)
     try:
         if arguments.until_ready and not player.wait_for_model(arguments.until_ready):
             return 1
@@ -96,9 +91,8 @@ def play(arguments: argparse.Namespace) -> int:
 class Player:
     """Publishes a recording's messages, still serialised, with a publisher for each of its topics."""
 
-    def __init__(self, node: Any, reader: Any, arguments: argparse.Namespace) -> None:
-        self._node, self._reader = node, reader
-        self._connections = [c for c in reader.connections if not arguments.topics or c.topic in arguments.topics]
+    def __init__(self, node: Any, reader: Any, connections: list[Any], arguments: argparse.Namespace) -> None:
+        self._node, self._reader, self._connections = node, reader, connections
         self._log = arguments.log.open("w") if arguments.log else None
         self._publishers = self._advertise(arguments.best_effort)
 
@@ -157,7 +151,7 @@ class Player:
                     break
 
     def _note(self, connection: Any, data: bytes) -> None:
-        if self._log is None:
+        if self._log is None or "header" not in message_class(connection.msgtype).get_fields_and_field_types():
             return
         # A header begins every message that has one: four bytes of CDR encapsulation, then sec and nanosec.
         little = data[1] & 1
@@ -171,6 +165,28 @@ class Player:
         if self._log is not None:
             self._log.close()
         self._node.destroy_node()
+
+
+def playable(connections: list[Any], topics: list[str]) -> list[Any]:
+    """The connections to play: all, or those of some topics. One whose message type is not installed is left out and
+    said on stderr. Raises ValueError when a topic is missing or nothing is left.
+    """
+    recorded = sorted({c.topic for c in connections})
+    if missing := [topic for topic in topics if topic not in recorded]:
+        raise ValueError(f"has no topic {', '.join(missing)}; it has {', '.join(recorded) or 'none'}")
+    found = []
+    for connection in connections:
+        if topics and connection.topic not in topics:
+            continue
+        try:
+            message_class(connection.msgtype)
+        except (ImportError, AttributeError):
+            print(f"{connection.topic} is not played: {connection.msgtype} is not installed here", file=sys.stderr)
+        else:
+            found.append(connection)
+    if not found:
+        raise ValueError("holds nothing that can be played; expected topics whose message types are installed here")
+    return found
 
 
 def message_class(name: str) -> Any:

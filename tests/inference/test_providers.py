@@ -167,3 +167,7 @@ def test_options_go_to_the_provider_that_they_are_for(runtime):
 def test_the_estimator_says_what_really_runs(runtime, model):
     runtime([CUDA, CPU], runs=(CUDA, CPU))
     assert StereoPoseEstimator(model, pinhole_rig(), providers=["auto"]).providers == [CUDA, CPU]
+
+
+def test_one_provider_may_be_given_by_its_name_alone():
+    assert resolve("cpu") == [[("CPUExecutionProvider", {})]]

@@ -7,12 +7,13 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 
-from tests.bags.recordings import stereo_messages, write_messages
+from tests.bags.recordings import START_NS, build, image, stereo_messages, write_messages
 from tests.inference.blob_scene import picture, pinhole_rig, standing_at
 from tests.node.stereo_camera import StereoCamera
 
@@ -30,6 +31,13 @@ def bag(tmp_path_factory: pytest.TempPathFactory) -> Path:
     truth = [standing_at(0.01 * i, 0, 3) for i in range(PAIRS)]
     messages = stereo_messages(rig, [picture(rig, joints) for joints in truth], truth)
     return write_messages(tmp_path_factory.mktemp("recording") / "bag", messages)
+
+
+def chat() -> list[tuple[str, int, Any]]:
+    """A recording without pictures, and with a type that the environment from PyPI does not have."""
+    text = build("std_msgs/msg/String", data="hello")
+    transforms = build("tf2_msgs/msg/TFMessage", transforms=[])
+    return [("/chat", START_NS, text), ("/tf", START_NS + 1000, transforms)]
 
 
 def run(*command: str | Path) -> subprocess.CompletedProcess[str]:
@@ -77,8 +85,36 @@ def test_demo_says_which_part_did_not_run(bag: Path, tmp_path: Path) -> None:
 def test_the_player_names_topics_that_a_recording_lacks(bag: Path) -> None:
     done = run("tools/play_bag.py", bag, "--topics", "/nowhere")
     assert done.returncode == 1
-    assert "has no /nowhere; it has /stereo/" in done.stderr
+    assert "has no topic /nowhere; it has /stereo/" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_demo_says_at_once_what_the_recording_lacks(tmp_path: Path) -> None:
+    bag = write_messages(tmp_path / "chat", chat())
+    done = run("tools/demo.py", "--bag", bag, "--output", tmp_path / "out")
+    assert done.returncode == 1
+    assert "no pair of left and right images was recognised" in done.stderr and "/chat" in done.stderr
+
+
+def test_demo_listens_where_the_recording_has_its_pictures(model: Path, tmp_path: Path) -> None:
+    rig, truth = pinhole_rig(), [standing_at(0, 0, 3)] * 5
+    pictures = [picture(rig, joints) for joints in truth]
+    messages = stereo_messages(rig, pictures, truth, encode=image, suffix="/image_raw")
+    elsewhere = [(topic.replace("/stereo/", "/robot/zed/"), *rest) for topic, *rest in messages]
+    bag = write_messages(tmp_path / "robot", elsewhere)
+    run("tools/demo.py", "--bag", bag, "--model", model, "--output", tmp_path / "out", "--rate", "0.1")
+    assert json.loads((tmp_path / "out/report.json").read_text())["poses_published"] > 0
+
+
+def test_the_player_leaves_out_what_it_cannot_publish(tmp_path: Path) -> None:
+    """PyPI has no tf2_msgs, and most recordings of robots have /tf."""
+    bag, log = write_messages(tmp_path / "chat", chat()), tmp_path / "log"
+    done = run("tools/play_bag.py", bag, "--log", log)
+    assert done.returncode == 0, done.stderr
+    assert log.read_text() == ""  # of messages with a header alone
+    done = run("tools/play_bag.py", bag, "--topics", "/tf", "/nowhere")
+    assert done.returncode == 1
+    assert "has no topic /nowhere; it has /chat" in done.stderr and "Traceback" not in done.stderr
 
 
 def test_the_player_sends_the_recording_as_it_is_and_loops(bag: Path) -> None:

@@ -117,6 +117,16 @@ def test_the_node_gets_topics_parameters_and_only_the_overrides_that_were_given(
     assert node.kwargs["parameters"][1]["transport"] == "compressed"
 
 
+def test_rviz_shows_the_namespace_and_the_topics_that_were_asked_for(launch: Any) -> None:
+    (rviz,) = kinds(launch("stereo.launch.py"), "Node")
+    assert rviz.kwargs["namespace"].args == ("namespace",)
+    remapped = dict(rviz.kwargs["remappings"])
+    displays = yaml.safe_load((ROOT / "config/skeleton.rviz").read_text())["Visualization Manager"]["Displays"]
+    assert set(remapped) == {display["Topic"]["Value"] for display in displays if "Topic" in display}
+    assert remapped["/stereo/rsb_pose/markers"] == "rsb_pose/markers"  # relative: in the namespace
+    assert remapped["/stereo/left/image_raw"].args == ("left_image",)
+
+
 def test_shared_memory_is_for_all_distributions_and_spares_the_users_own_profile(
     launch: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

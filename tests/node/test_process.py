@@ -61,6 +61,8 @@ def test_the_markers_are_taken_off_the_screen_at_the_end(tmp_path: Path, camera:
         ("slop", "1", "DOUBLE"),
         ("slop", "7.0", "slop"),
         ("providers", "[]", "providers"),
+        ("providers", "cpu", "[cpu] is a list"),
+        ("target_frame", "", "'-p target_frame:='"),
     ],
 )
 def test_a_parameter_that_cannot_be_ends_it_with_a_sentence(

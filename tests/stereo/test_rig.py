@@ -231,6 +231,29 @@ def test_a_file_that_is_no_calibration_is_refused(tmp_path, text, sentence):
         StereoRig.from_yaml(path)
 
 
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"R": np.zeros(3)}, r"R: found .*expected numbers of shape \(3, 3\)"),  # a Rodrigues vector
+        ({"R": 2 * np.eye(3)}, "is no rotation"),
+        ({"R": np.diag([1.0, 1.0, -1.0])}, "is no rotation"),
+        ({"image_size": (480, 640, 3)}, r"image_size is \(480, 640, 3\); expected \(width, height\)"),  # image.shape
+    ],
+)
+def test_what_is_no_calibration_of_opencv_is_refused(change, sentence):
+    values = {**{key: np.array(value) for key, value in calibration().items()}, **change}
+    with pytest.raises(CalibrationError, match=sentence):
+        StereoRig.from_calibration(**values)
+
+
+def test_no_distortion_is_given_as_in_opencv():
+    known = {**calibration(), "D1": None, "D2": None}
+    same_rig(
+        StereoRig.from_calibration(**known),
+        StereoRig.from_calibration(**{**known, "D1": np.zeros(0), "D2": np.zeros(0)}),
+    )
+
+
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(CalibrationError, match=r"nowhere\.yaml: cannot be read"):
         StereoRig.from_yaml(tmp_path / "nowhere.yaml")

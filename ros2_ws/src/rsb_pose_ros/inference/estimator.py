@@ -42,7 +42,7 @@ class StereoPoseEstimator:
         model: str | Path,
         rig: StereoRig,
         *,
-        providers: Sequence[str | Provider] | None = None,
+        providers: str | Sequence[str | Provider] | None = None,
         threads: int = 0,
         min_confidence: float = MIN_CONFIDENCE,
         engines: EngineSettings | None = None,

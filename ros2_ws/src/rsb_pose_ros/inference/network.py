@@ -46,7 +46,7 @@ class StereoPoseNetwork:
         self,
         model: str | Path,
         *,
-        providers: Sequence[str | Provider] | None = None,
+        providers: str | Sequence[str | Provider] | None = None,
         threads: int = 0,
         engines: EngineSettings | None = None,
         exact_model: bool = True,

@@ -24,7 +24,7 @@ class PoseRefiner:
     """Refines 3D poses that any estimator made. Raises ModelError: see ModelSession."""
 
     def __init__(
-        self, model: str | Path, *, providers: Sequence[str | Provider] | None = None, threads: int = 0
+        self, model: str | Path, *, providers: str | Sequence[str | Provider] | None = None, threads: int = 0
     ) -> None:
         """model: a pose_refinement .onnx with its card; providers and threads: see ModelSession."""
         self._session = ModelSession(model, POSE_REFINEMENT, providers=providers, threads=threads)

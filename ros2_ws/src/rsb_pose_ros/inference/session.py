@@ -35,7 +35,7 @@ class ModelSession:
         model: str | Path,
         task: str,
         *,
-        providers: Sequence[str | Provider] | None = None,
+        providers: str | Sequence[str | Provider] | None = None,
         threads: int = 0,
         engines: EngineSettings | None = None,
         exact_model: bool = True,

@@ -16,7 +16,7 @@ PATIENCE = 3.0
 def main(args: list[str] | None = None) -> int:
     """Run the node until SIGINT or SIGTERM; both may come several times and at any moment. Returns the exit code.
 
-    0 after a signal, 1 when a parameter has a value that cannot be (the log says which).
+    0 after a signal, 1 when an argument cannot be read or a parameter has a value that cannot be (the log says which).
     """
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -33,18 +33,24 @@ def main(args: list[str] | None = None) -> int:
 def _run(args: list[str] | None, stop: threading.Event) -> int:
     # Imported only now, with signals in hand: rclpy takes its time.
     import rclpy
-    from rclpy.exceptions import ParameterException
+    from rclpy.exceptions import InvalidParameterTypeException, ParameterException
     from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
     from rclpy.signals import SignalHandlerOptions
 
     from rsb_pose_ros.node.parameters import ParameterError
     from rsb_pose_ros.node.pose_node import PoseNode
 
-    rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
+    try:
+        rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
+    except RuntimeError as error:  # RCLError and UnknownROSArgsError: what stands behind --ros-args
+        print(f"rsb_pose: cannot start: {error}", file=sys.stderr)
+        return 1
     try:
         node = PoseNode()
     except (ParameterError, ParameterException) as error:
-        rclpy.logging.get_logger("rsb_pose").fatal(f"cannot start: {error} (numbers with a fraction are written 1.0)")
+        hint = " (1.0 is a number with a fraction, 1 is not; [cpu] is a list, cpu is not)"
+        wrong_type = isinstance(error, InvalidParameterTypeException)
+        rclpy.logging.get_logger("rsb_pose").fatal(f"cannot start: {error}{hint if wrong_type else ''}")
         rclpy.try_shutdown()
         return 1
     executor = SingleThreadedExecutor()

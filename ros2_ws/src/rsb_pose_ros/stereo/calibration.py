@@ -51,6 +51,19 @@ def check_projections(left: np.ndarray, right: np.ndarray) -> None:
         )
 
 
+def is_rotation(matrix: np.ndarray) -> bool:
+    """Whether (3, 3) rows are orthonormal and right-handed, but for the digits that a file cuts off."""
+    return bool(np.allclose(matrix @ matrix.T, np.eye(3), atol=1e-3) and np.linalg.det(matrix) > 0)
+
+
+def numbers(values: Any, shape: tuple[int, ...], name: str) -> np.ndarray:
+    """Values as float64 of a shape, (-1,) for any length. Raises CalibrationError that says what `name` holds."""
+    try:
+        return np.asarray(values, np.float64).reshape(shape)
+    except (ValueError, TypeError) as error:
+        raise CalibrationError(f"{name}: found {values!r}, expected numbers of shape {shape}") from error
+
+
 def read_yaml(path: str | Path) -> dict[str, Any]:
     """Parse a calibration file: ROS camera_info YAML, plain YAML, or OpenCV FileStorage YAML."""
     import yaml
@@ -81,7 +94,4 @@ def matrix_from_yaml(entry: Any, shape: tuple[int, ...], name: str) -> np.ndarra
     values = entry.get("data") if isinstance(entry, dict) else entry
     if values is None:
         raise CalibrationError(f"calibration has no {name}; expected {shape} numbers")
-    try:
-        return np.asarray(values, np.float64).reshape(shape)
-    except (ValueError, TypeError) as error:
-        raise CalibrationError(f"calibration {name}: found {values!r}, expected numbers of shape {shape}") from error
+    return numbers(values, shape, f"calibration {name}")

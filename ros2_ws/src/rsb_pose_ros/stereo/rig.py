@@ -9,7 +9,14 @@ from typing import Any
 import cv2
 import numpy as np
 
-from rsb_pose_ros.stereo.calibration import CalibrationError, check_projections, matrix_from_yaml, read_yaml
+from rsb_pose_ros.stereo.calibration import (
+    CalibrationError,
+    check_projections,
+    is_rotation,
+    matrix_from_yaml,
+    numbers,
+    read_yaml,
+)
 from rsb_pose_ros.stereo.camera import Camera
 from rsb_pose_ros.stereo.crop import StereoCrop
 from rsb_pose_ros.stereo.sampling import ViewTables
@@ -43,25 +50,33 @@ class StereoRig:
     def from_calibration(
         cls,
         K1: np.ndarray,
-        D1: np.ndarray,
+        D1: np.ndarray | None,
         K2: np.ndarray,
-        D2: np.ndarray,
+        D2: np.ndarray | None,
         R: np.ndarray,
         T: np.ndarray,
         image_size: tuple[int, int],
         distortion_model: str = "plumb_bob",
     ) -> StereoRig:
         """A rig from cv2.stereoCalibrate's results: x_right = R·x_left + T, T in metres; image_size (width, height).
+        D of None is a lens without distortion, as in OpenCV.
 
         Rotations come from cv2.stereoRectify. Its principal points do not: on wide or verged pairs they throw the
         scene out of the picture. Each view is re-centred on its own raw image centre instead; the difference of the
         principal points is part of P and is subtracted from the disparity.
         """
-        K1, K2, R = (np.asarray(m, np.float64).reshape(3, 3) for m in (K1, K2, R))
-        D1, D2, T = (np.asarray(v, np.float64).reshape(-1) for v in (D1, D2, T))
-        size = (int(image_size[0]), int(image_size[1]))
-        if T.shape != (3,) or not np.isfinite(T).all():
+        K1, K2, R = (numbers(m, (3, 3), name) for name, m in (("K1", K1), ("K2", K2), ("R", R)))
+        D1, D2 = (numbers([] if d is None else d, (-1,), name) for name, d in (("D1", D1), ("D2", D2)))
+        T = numbers(T, (3,), "T")
+        if not np.isfinite(T).all():
             raise CalibrationError(f"T = {T.tolist()}; expected three finite numbers, metres")
+        if not is_rotation(R):
+            raise CalibrationError(
+                f"R = {R.tolist()} is no rotation; expected R·Rᵀ = 1, det R = 1 (x_right = R·x_left + T)"
+            )
+        if len(image_size) != 2:
+            raise CalibrationError(f"image_size is {tuple(image_size)}; expected (width, height), in this order")
+        size = (int(image_size[0]), int(image_size[1]))
         if abs(T[1]) > abs(T[0]):
             raise CalibrationError(f"T = {T.tolist()} is a vertical baseline; expected a horizontal one (|Tx| > |Ty|)")
         if T[0] >= 0:
@@ -206,7 +221,7 @@ def _checked_camera(info: Any, rectified: bool) -> Camera:
     rectification = np.asarray(info.r, np.float64).reshape(3, 3)
     if not np.any(matrix):
         raise CalibrationError("K is zero; expected a calibrated camera (see camera_calibration)")
-    if not np.allclose(rectification @ rectification.T, np.eye(3), atol=1e-3):
+    if not is_rotation(rectification):
         raise CalibrationError("R is no rotation; expected the rectification matrix of the pair")
     return Camera(matrix, np.asarray(info.d, np.float64).reshape(-1), rectification, size, str(info.distortion_model))
 
