@@ -4,25 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
+from rsb_pose_ros.data.sample import VISIBLE
 from rsb_pose_ros.data.synthetic.camera_effects import expose
 from rsb_pose_ros.data.synthetic.config import SyntheticConfig
 from rsb_pose_ros.data.synthetic.generator import SyntheticPairs, render_view
-from rsb_pose_ros.stereo import Camera, StereoRig
+from rsb_pose_ros.data.synthetic.visibility import joint_visibility
+from rsb_pose_ros.stereo import Camera, StereoRig, project
 
 FIRST_SEED = 2_300_000_000
 """Behind synthetic-test's; no training reaches them."""
 FIRST_SEED_WITH_PEOPLE = 2_400_000_000
+SEEN_JOINTS = 8
+"""Joints that nothing hides, in each picture, of a person who ought to be found."""
 RATE_OF_NONE = 3.0
 """Nothing in N pairs: with 95 % certainty fewer than 3 in N."""
 
 
 @dataclass(frozen=True)
 class WholePair:
-    """left, right: (H, W, 3) BGR uint8, full pictures of a parallel rig; people: (P, 17, 3) metres, left optical frame."""
+    """left, right: (H, W, 3) BGR uint8, full pictures of a parallel rig; people: (P, 17, 3) metres, left optical frame, of
+    those whom somebody could see (SEEN_JOINTS in both pictures)."""
 
     left: np.ndarray
     right: np.ndarray
@@ -39,9 +45,10 @@ def empty_pairs(ranges: SyntheticConfig, shared: Path, bodies: Path, count: int)
 
 
 def peopled_pairs(ranges: SyntheticConfig, shared: Path, bodies: Path, count: int) -> Iterator[WholePair]:
-    """The same with one or two people somewhere in view; raises as empty_pairs."""
-    seeds = range(FIRST_SEED_WITH_PEOPLE, FIRST_SEED_WITH_PEOPLE + count)
-    return whole_pairs(replace(ranges, empty_share=0.0), shared, bodies, seeds)
+    """The same with one or two people in sight; raises as empty_pairs."""
+    seeds = range(FIRST_SEED_WITH_PEOPLE, FIRST_SEED_WITH_PEOPLE + 10 * count)
+    pairs = whole_pairs(replace(ranges, empty_share=0.0), shared, bodies, seeds)
+    return islice((pair for pair in pairs if len(pair.people)), count)
 
 
 def whole_pairs(ranges: SyntheticConfig, shared: Path, bodies: Path, seeds: range) -> Iterator[WholePair]:
@@ -50,15 +57,28 @@ def whole_pairs(ranges: SyntheticConfig, shared: Path, bodies: Path, seeds: rang
     for seed in seeds:
         generator = np.random.default_rng(seed)
         what = pairs.compose(generator)
-        view, images = what.view, []
+        view, images, depths, kinds = what.view, [], [], []
         for projection in view.projections:
             camera = np.array([projection[0, 0], projection[1, 1], projection[0, 2], projection[1, 2]], np.float32)
             origin = view.rotation.T @ [-projection[0, 3] / projection[0, 0], 0, 0]
             rotation = view.rotation.astype(np.float32)
-            images.append(render_view(what, camera, origin.astype(np.float32), rotation, view.size)[0])
+            image, depth, kind = render_view(what, camera, origin.astype(np.float32), rotation, view.size)
+            images.append(image)
+            depths.append(depth)
+            kinds.append(kind)
         left, right = expose(generator, np.stack(images), 1.0, pairs.config)
-        people = np.array([mesh.joints @ view.rotation.T for mesh in what.people]).reshape(-1, 17, 3)
-        yield WholePair(left, right, parallel_rig(view.projections, view.size), people)
+        everybody = [mesh.joints @ view.rotation.T for mesh in what.people]
+        people = [j for j in everybody if in_sight(j, view.projections, np.stack(depths), np.stack(kinds))]
+        yield WholePair(left, right, parallel_rig(view.projections, view.size), np.reshape(people, (-1, 17, 3)))
+
+
+def in_sight(joints: np.ndarray, projections: np.ndarray, depths: np.ndarray, kinds: np.ndarray) -> bool:
+    """Whether both pictures show enough of a person (17, 3); depths, kinds: (2, H, W), what was rendered."""
+    keypoints = project(joints[None], projections[None])[0]
+    high = np.array(depths.shape[:0:-1]) - 1
+    inside = ((keypoints >= 0) & (keypoints <= high)).all(-1)
+    visibility = joint_visibility(joints[:, 2], keypoints, depths, kinds, inside)
+    return bool((visibility == VISIBLE).sum(1).min() >= SEEN_JOINTS)
 
 
 def parallel_rig(projections: np.ndarray, size: tuple[int, int]) -> StereoRig:

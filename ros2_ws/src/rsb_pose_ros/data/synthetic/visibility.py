@@ -17,9 +17,9 @@ _DEPTH_UNDER_SURFACE = np.array(
 def joint_visibility(
     depth: np.ndarray, keypoints: np.ndarray, surface: np.ndarray, kind: np.ndarray, inside: np.ndarray
 ) -> np.ndarray:
-    """(2, 17) uint8. depth: (17,) metres; keypoints: (2, 17, 2) px; surface, kind: (2, S, S); inside: (2, 17) bool."""
-    size = surface.shape[-1]
-    column, row = np.clip(np.round(keypoints), 0, size - 1).astype(int).transpose(2, 0, 1)
+    """(2, 17) uint8. depth: (17,) metres; keypoints: (2, 17, 2) px; surface, kind: (2, H, W); inside: (2, 17) bool."""
+    last = np.array(surface.shape[:0:-1]) - 1
+    column, row = np.clip(np.round(keypoints), 0, last).astype(int).transpose(2, 0, 1)
     view = np.arange(2)[:, None]
     gap = depth - surface[view, row, column]
     blocker = kind[view, row, column]
