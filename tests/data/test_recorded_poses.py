@@ -31,6 +31,15 @@ def test_halves_share_no_frame_and_no_neighbour(path):
         poses.part("half")
 
 
+def test_poses_that_do_not_follow_each_other_are_split_one_by_one(path, tmp_path):
+    poses = RecordedPoses.load(path)
+    apart = RecordedPoses(poses.triangulated, poses.truth, np.zeros(860, int), np.arange(860), sequence=False)
+    apart.save(tmp_path / "apart.npz")
+    again = RecordedPoses.load(tmp_path / "apart.npz")
+    assert len(again.part("training")) == 774 and len(again.part("held-out")) == 86
+    assert not set(again.part("training").frame) & set(again.part("held-out").frame)
+
+
 def test_what_is_missing_is_named(path, tmp_path):
     with pytest.raises(FileNotFoundError, match=r"none\.npz"):
         RecordedPoses.load(tmp_path / "none.npz")

@@ -23,6 +23,7 @@ class RecordedPoses:
 
     Groups show the same frames in the same order: frame (N,) counts them from 0 within each group.
     sigma: (N, 17, 3) metres, standard deviations that the estimator stated along the frame's axes, where it did.
+    sequence: frames follow each other in time; False: each pose is of another pair, and any split is fair.
     """
 
     triangulated: np.ndarray
@@ -30,10 +31,11 @@ class RecordedPoses:
     group: np.ndarray
     frame: np.ndarray
     sigma: np.ndarray | None = None
+    sequence: bool = True
 
     @classmethod
     def load(cls, path: str | Path) -> RecordedPoses:
-        """Read an .npz with triangulated, ground_truth, group and perhaps sigma.
+        """Read an .npz with triangulated, ground_truth, group and perhaps sigma and sequence.
 
         Raises FileNotFoundError or ValueError naming it.
         """
@@ -47,6 +49,7 @@ class RecordedPoses:
                 raise ValueError(f"recorded poses {path}: lacks {', '.join(missing)}; found {', '.join(sorted(f))}")
             triangulated, truth, group = f["triangulated"], f["ground_truth"], f["group"]
             sigma = f["sigma"].astype(np.float32) if "sigma" in f else None
+            sequence = bool(f["sequence"]) if "sequence" in f else True
         expected = (len(group), JOINT_COUNT, 3)
         shapes = [a.shape for a in (triangulated, truth, sigma) if a is not None]
         if any(shape != expected for shape in shapes):
@@ -54,12 +57,13 @@ class RecordedPoses:
         frame = np.zeros(len(group), int)
         for one in np.unique(group):
             frame[group == one] = np.arange((group == one).sum())
-        return cls(triangulated.astype(np.float32), truth.astype(np.float32), group, frame, sigma)
+        return cls(triangulated.astype(np.float32), truth.astype(np.float32), group, frame, sigma, sequence)
 
     def save(self, path: Path) -> None:
         """Write what `load` reads."""
         path.parent.mkdir(parents=True, exist_ok=True)
         content = {"triangulated": self.triangulated, "ground_truth": self.truth, "group": self.group}
+        content["sequence"] = np.array(self.sequence)
         if self.sigma is not None:
             content["sigma"] = self.sigma
         with path.open("wb") as file:
@@ -69,9 +73,14 @@ class RecordedPoses:
         return len(self.group)
 
     def part(self, name: str) -> RecordedPoses:
-        """'all'; 'training': every other block of frames, its ends cut off; 'held-out': the blocks between, whole."""
+        """'all'; 'training': every other block of frames, its ends cut off; 'held-out': the blocks between, whole.
+
+        Of poses that do not follow each other every tenth is held out.
+        """
         inside = (self.frame % BLOCK >= GUARD) & (self.frame % BLOCK < BLOCK - GUARD)
         even = self.frame // BLOCK % 2 == 0
+        if not self.sequence:
+            even, inside = self.frame % 10 != 0, np.ones(len(self), bool)
         chosen = {"all": np.ones(len(self), bool), "training": even & inside, "held-out": ~even}
         if name not in chosen:
             raise ValueError(f"part {name!r} is unknown; expected one of {', '.join(PARTS)}")
@@ -79,4 +88,6 @@ class RecordedPoses:
 
     def __getitem__(self, rows: np.ndarray) -> RecordedPoses:
         sigma = None if self.sigma is None else self.sigma[rows]
-        return RecordedPoses(self.triangulated[rows], self.truth[rows], self.group[rows], self.frame[rows], sigma)
+        return RecordedPoses(
+            self.triangulated[rows], self.truth[rows], self.group[rows], self.frame[rows], sigma, self.sequence
+        )

@@ -27,4 +27,4 @@ def estimate(model: RSBPose, dataset: IterableDataset, pairs: int, batch: int = 
         columns = (seen.joints_initial, labels["joints"], standard_deviations(seen.covariance))
         rows.append(tuple(column[labels["present"]].float().numpy() for column in columns))
     triangulated, truth, sigma = (np.concatenate(column) for column in zip(*rows, strict=True))
-    return RecordedPoses(triangulated, truth, np.zeros(len(truth), int), np.arange(len(truth)), sigma)
+    return RecordedPoses(triangulated, truth, np.zeros(len(truth), int), np.arange(len(truth)), sigma, sequence=False)
