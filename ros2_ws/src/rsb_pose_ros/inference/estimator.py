@@ -28,8 +28,8 @@ CLOSER_LOOKS = 2
 class StereoPoseEstimator:
     """Finds and follows one person in raw stereo pairs.
 
-    Nobody followed: the whole view is searched in one run; if nothing is there, one more window (overlapping tiles of
-    the view, in turn from pair to pair). What was glimpsed is looked at closely, at most twice, and is accepted with a
+    Nobody followed: the whole view is searched in one run; if nobody sure is there, one more window (overlapping tiles of
+    the view, in turn from pair to pair). The better glimpse is looked at closely, at most twice, and is accepted with a
     score of min_confidence: at most 4 runs. Somebody followed: one run on a window around where the person must
     be now; if its score falls under 0.6 · min_confidence or the pose cannot be a person, the same pair is searched, so
     that no pair costs more than 5 runs.
@@ -148,10 +148,12 @@ class StereoPoseEstimator:
 
     def _search(self, left: np.ndarray, right: np.ndarray) -> Person | None:
         glimpse = self._network.look(self.rig, left, right, self._windows[0], "coarse")
-        if not self._accepted(glimpse, GLIMPSE * self.min_confidence) and len(self._windows) > 1:
+        if not self._accepted(glimpse, self.min_confidence) and len(self._windows) > 1:
+            # A faint glimpse of the whole view must not keep a person from being seen who fills a tile.
             window = self._windows[1 + self._next_tile % (len(self._windows) - 1)]
             self._next_tile += 1
-            glimpse = self._network.look(self.rig, left, right, window, "coarse")
+            closer = self._network.look(self.rig, left, right, window, "coarse")
+            glimpse = max(glimpse, closer, key=lambda person: person.score)
         if not self._accepted(glimpse, GLIMPSE * self.min_confidence):
             return None
         person = glimpse
