@@ -39,7 +39,9 @@ def main() -> int:
     parser.add_argument(
         "--bag", type=Path, default=ROOT / "tests/fixtures/demo_bag", help="recording with ground truth"
     )
-    parser.add_argument("--model", type=Path, default=ROOT / "models/rsb_pose_edge.onnx", help="model with its card")
+    parser.add_argument(
+        "--model", type=Path, default=ROOT / "models/rsb_pose_edge_int8.onnx", help="model with its card"
+    )
     parser.add_argument(
         "--output", type=Path, default=ROOT / "out/demo", help="folder for the report (default out/demo)"
     )
@@ -260,7 +262,8 @@ def evaluate(arguments: argparse.Namespace, listener: Listener, sent_log: Path) 
     record = accuracy(*(np.array(column) for column in zip(*known))) if known else {}
     states = {name: {v.key: v.value for v in s.values} for name, s in listener.diagnostics.items()}
     report = {
-        "model": arguments.model.name,
+        # The twin for CPUs, where there is no GPU.
+        "model": Path(states.get(f"{NODE}: model", {}).get("model") or arguments.model).name,
         "provider": states.get(f"{NODE}: model", {}).get("provider"),
         "bag": str(arguments.bag),
         "rate": arguments.rate,

@@ -30,6 +30,7 @@ def main() -> int:
     parser.add_argument("--pairs", type=int, help="only the first so many (default: all of them)")
     parser.add_argument("--json", type=Path, help="write the figures there")
     parser.add_argument("--picture", type=Path, help="charts: error over distance, detection rate, honest covariance?")
+    parser.add_argument("--worst", type=Path, help="picture of the twenty pairs with the largest errors")
     parser.add_argument("--definition", type=Path, default=ROOT / "config/synthetic_test.yaml")
     parser.add_argument("--bodies", type=Path, default=ROOT / "cache/bodies.npz", help="tools/synthesize.py bake")
     parser.add_argument(
@@ -61,6 +62,7 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     from rsb_pose_ros.data.synthetic.test_set import SyntheticTestSet
     from rsb_pose_ros.evaluation.accuracy_figures import write_accuracy_figure
     from rsb_pose_ros.evaluation.breakdown import breakdown, observe
+    from rsb_pose_ros.evaluation.worst_cases import write_worst
     from rsb_pose_ros.evaluation.onnx_windows import OnnxWindows
 
     cv2.setNumThreads(1)
@@ -75,6 +77,8 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     if arguments.picture:
         title = f"{network.name}, synthetic-test version {version}, {int(table.present.sum())} pairs with a person"
         write_accuracy_figure(arguments.picture, table, title)
+    if arguments.worst:
+        write_worst(arguments.worst, table, lambda index: test_set[index].crops)
     result = breakdown(table)
     return {"model": network.name, "synthetic_test_version": version, **result}
 

@@ -263,13 +263,16 @@ def compare(model: Path, output: Path, held_out: Windows, threads: int) -> dict[
 
     from rsb_pose_ros.evaluation.comparison import answers, differences
     from rsb_pose_ros.quantization.graph import precisions
+    from rsb_pose_ros.quantization.judge import LOST_MM
 
     models = (model, output)
     (before, after), seconds = answers(models, held_out.feeds, threads=threads)
     result: dict[str, Any] = {key: round(value, 4) for key, value in differences(before, after).items()}
     result["size_mb"] = [round(m.stat().st_size / 1e6, 3) for m in models]
     result["cpu_p50_ms"] = [round(1000 * float(np.median(s)), 2) for s in seconds]
-    errors = [1000 * np.linalg.norm(a["joints"] - held_out.truth, axis=-1) for a in (before, after)]
+    errors = [
+        np.minimum(1000 * np.linalg.norm(a["joints"] - held_out.truth, axis=-1), LOST_MM) for a in (before, after)
+    ]
     known = np.isfinite(held_out.truth).all(-1)
     result["mpjpe_mm"] = [round(float(e[known].mean()), 2) if known.any() else None for e in errors]
     result["precisions"] = [precisions(m) for m in models]

@@ -10,6 +10,7 @@ from scipy.stats import chi2
 from rsb_pose_ros.evaluation.accuracy_figures import depth_per_pixel, write_accuracy_figure
 from rsb_pose_ros.evaluation.breakdown import observe
 from rsb_pose_ros.evaluation.reliability import inside, normalised_errors, reliability
+from rsb_pose_ros.evaluation.worst_cases import CAPTION, COLUMNS, TILE, worst, write_worst
 from rsb_pose_ros.skeleton import JOINT_COUNT
 from tests.evaluation.test_breakdown import batch
 
@@ -49,6 +50,19 @@ def test_joints_without_a_truth_or_a_covariance_are_left_out() -> None:
     along, radius = normalised_errors(joints, covariance, truth)
     assert len(along) == len(radius) == 2 * JOINT_COUNT - 3
     assert np.isnan(reliability(joints, covariance, np.full_like(truth, np.nan))["in_95_percent"])
+
+
+def test_the_worst_pairs_come_first(tmp_path: Path) -> None:
+    def predict(crops: np.ndarray, projections: np.ndarray) -> tuple[np.ndarray, ...]:
+        shape = (len(crops), JOINT_COUNT)
+        return np.full((*shape, 3), 2.0), np.zeros((len(crops), 2, JOINT_COUNT, 2)), np.ones(shape)
+
+    table = observe(predict, [batch(2.0, 0.1), batch(5.0, 0.1), batch(3.0, 0.1), batch(2.0, 0.1, present=False)])
+    assert worst(table, 5).tolist() == [1, 2, 0]
+    write_worst(tmp_path / "worst.jpg", table, lambda index: np.full((2, 64, 64, 3), 40 * index, np.uint8), 2)
+    sheet = cv2.imread(str(tmp_path / "worst.jpg"))
+    assert sheet.shape == (TILE + CAPTION, COLUMNS * 2 * TILE, 3)
+    assert sheet[: TILE // 4, 4:60].mean() == pytest.approx(40, abs=8), "the farthest one is the first"
 
 
 def test_the_charts_are_drawn_and_depth_grows_with_the_square_of_distance(tmp_path: Path) -> None:

@@ -13,12 +13,10 @@ LOG = logging.getLogger(__name__)
 def cpu_twin(model: Path, card: ModelCard) -> Path | None:
     """The file beside a model that its card names as the one to run on CPUs; None where it names none.
 
-    The key is `cpu_twin`, at the card's top or among what it says of the quantization.
     TensorRT wants INT8 symmetric and signed, which ONNX Runtime's CPU kernels compute more slowly than float32; what they
-    like, TensorRT does not take. So a quantized model is two files.
-
-    A named file that is not there is warned of, and the
-    model itself is run. Raises ModelError for a name that is no file beside the model.
+    like, TensorRT does not take. So a quantized model is two files. The key is `cpu_twin`, at the card's top or among what
+    it says of the quantization. A named file that is not there is warned of, and the model itself is run. Raises
+    ModelError for a name that is no file beside the model.
     """
     name = card.cpu_twin or (card.configuration.get("quantization") or {}).get("cpu_twin")
     if not name:

@@ -40,7 +40,7 @@ class Parameters:
     """Values of all parameters. Lengths are metres, times seconds, unless the description names another unit."""
 
     model: str = _setting(
-        "rsb_pose_edge",
+        "rsb_pose_edge_int8",
         "ONNX model: a file's path, or the name of one in share/rsb_pose_ros/models. Setting it again loads it anew.",
         live=True,
     )

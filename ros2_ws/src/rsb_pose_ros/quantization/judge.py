@@ -15,10 +15,16 @@ SURE = 0.5
 """Joints whose confidence the float model puts lower are guesses in both models, and not compared."""
 
 
+LOST_MM = 500.0
+"""An error beyond counts as this: the joint is lost, and how far off it is said to be is chance. A single joint at twenty
+metres would otherwise outweigh everything that rounding does to the others."""
+
+
 @dataclass(frozen=True)
 class Verdict:
-    """Millimetres. mpjpe: of the joints with a known truth, NaN without any; change: to the float graph's, on the same
-    joints, with its standard error over the windows; moved: median distance of the sure joints from the float graph's."""
+    """Millimetres. mpjpe: of the joints with a known truth (LOST_MM at most each), NaN without any; change: to the float
+    graph's, on the same joints, with its standard error over the windows; moved: median distance of the sure joints from
+    the float graph's."""
 
     mpjpe: float
     change: float
@@ -42,14 +48,14 @@ class Judge:
         self.held_out, self.threads = held_out, threads
         joints, confidence = self._answers(model, held_out.feeds)
         self._joints, self._sure = joints, confidence >= SURE
-        self._errors = 1000 * np.linalg.norm(joints - held_out.truth, axis=-1)
+        self._errors = _errors(joints, held_out.truth)
         self.mpjpe = _mean(self._errors)
 
     def verdict(self, model: onnx.ModelProto, windows: int | None = None) -> Verdict:
         """Judge a graph on the first `windows` held-out windows (all, if None)."""
         chosen = slice(windows)
         joints, _ = self._answers(model, self.held_out.feeds[chosen])
-        errors = 1000 * np.linalg.norm(joints - self.held_out.truth[chosen], axis=-1)
+        errors = _errors(joints, self.held_out.truth[chosen])
         before = np.where(np.isnan(errors), np.nan, self._errors[chosen])
         moved = 1000 * np.linalg.norm(joints - self._joints[chosen], axis=-1)[self._sure[chosen]]
         per_window = np.array([_mean(row) for row in errors - before])
@@ -64,6 +70,10 @@ class Judge:
         session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
         answers = [session.run(["joints", "confidence"], feed) for feed in feeds]
         return np.concatenate([a[0] for a in answers]), np.concatenate([a[1] for a in answers])
+
+
+def _errors(joints: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    return np.minimum(1000 * np.linalg.norm(joints - truth, axis=-1), LOST_MM)
 
 
 def _mean(values: np.ndarray) -> float:
