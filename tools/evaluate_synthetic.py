@@ -62,8 +62,8 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     from rsb_pose_ros.data.synthetic.test_set import SyntheticTestSet
     from rsb_pose_ros.evaluation.accuracy_figures import write_accuracy_figure
     from rsb_pose_ros.evaluation.breakdown import breakdown, observe
-    from rsb_pose_ros.evaluation.worst_cases import write_worst
     from rsb_pose_ros.evaluation.onnx_windows import OnnxWindows
+    from rsb_pose_ros.evaluation.worst_cases import write_worst
 
     cv2.setNumThreads(1)
     network = OnnxWindows(arguments.model, arguments.providers, arguments.threads)

@@ -16,6 +16,7 @@ from rsb_pose_ros.node import worker as module
 from rsb_pose_ros.node.complaints import Complaints
 from rsb_pose_ros.node.log_bridge import forwarded
 from rsb_pose_ros.node.parameters import Parameters
+from tests.node.stereo_camera import small_rig
 
 pytestmark = pytest.mark.ros
 ENGINE_LOG = logging.getLogger("rsb_pose_ros.inference.engine")
@@ -54,7 +55,7 @@ def test_diagnostics_know_how_long_an_engine_has_been_in_the_making(monkeypatch:
         time.sleep(0.01)
     work.stop(5)
     assert [state.phase for state in seen] == [module.LOADING]
-    assert seen[0].sentence == "building the TensorRT engine of rsb_pose_edge.onnx: 30 s so far"
+    assert seen[0].sentence == "building the TensorRT engine of rsb_pose_edge_int8.onnx: 30 s so far"
     assert ("warning", seen[0].sentence) in log.lines
     assert Path(work.model.path).name == "twin.onnx", "what really runs is said"
     assert work.model.sentence == ""
@@ -71,3 +72,30 @@ def test_what_the_package_says_goes_to_the_node_s_log_only_meanwhile() -> None:
     ENGINE_LOG.error("later")
     assert log.lines == [("info", "level 20"), ("warning", "level 30"), ("error", "level 40")]
     assert heard == ["level 20", "level 30", "level 40"]
+
+
+def test_another_calibration_keeps_the_model(monkeypatch: pytest.MonkeyPatch, model: Path) -> None:
+    made = []
+
+    class Counted(module.StereoPoseEstimator):
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            made.append(self)
+            super().__init__(*args, **kwargs)
+
+    monkeypatch.setattr(module, "StereoPoseEstimator", Counted)
+    log = Log()
+    work = worker(log, Parameters(model=str(model), threads=1))
+    work.use_rig(small_rig(), "left")
+    work.start()
+    end = time.monotonic() + 20
+    while work.model.phase != module.READY and time.monotonic() < end:
+        time.sleep(0.01)
+    work.use_rig(None)
+    time.sleep(3 * module.IDLE)
+    work.use_rig(small_rig(), "other")
+    while not any("another calibration" in line for _, line in log.lines) and time.monotonic() < end:
+        time.sleep(0.01)
+    work.stop(5)
+    assert len(made) == 1
+    assert work.model.phase == module.READY
+    assert ("info", "another calibration: 0.120 m of baseline; nobody is followed any more") in log.lines

@@ -78,6 +78,7 @@ class PoseWorker:
         self._frame_id = ""
         self._load_due = threading.Event()
         self._load_due.set()
+        self._rig_due = threading.Event()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="pose worker", daemon=True)
 
@@ -99,7 +100,7 @@ class PoseWorker:
     def use_rig(self, rig: StereoRig | None, frame_id: str = "") -> None:
         """Work with another calibration from the next pair on; None refuses pairs until there is one."""
         self._calibration = None if rig is None else (rig, frame_id)
-        self._load_due.set()
+        self._rig_due.set()
 
     def _run(self) -> None:
         while not self._stopping.is_set():
@@ -110,10 +111,22 @@ class PoseWorker:
                 self._attempt(pair)
 
     def _load_if_due(self) -> None:
-        if self._load_due.is_set():
+        changed = self._rig_due.is_set()
+        self._rig_due.clear()
+        if changed and self._estimator is not None and not self._load_due.is_set():
+            self._change_rig(self._estimator)
+        elif changed or self._load_due.is_set():
             self._load_due.clear()
             with forwarded(self._log, self._progress):
                 self._load()
+
+    def _change_rig(self, estimator: StereoPoseEstimator) -> None:
+        """Only the calibration is another: the model, which takes seconds to load on a GPU, stays."""
+        if self._calibration is None:
+            return  # pairs are refused until there is one
+        rig, self._frame_id = self._calibration
+        estimator.use_rig(rig)
+        self._log.info(f"another calibration: {rig.baseline:.3f} m of baseline; nobody is followed any more")
 
     def _progress(self, sentence: str) -> None:
         """What loading is at, for diagnostics: an engine that is being built, for how long."""
