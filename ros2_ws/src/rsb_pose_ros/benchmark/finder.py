@@ -147,5 +147,5 @@ def text(result: dict[str, Any]) -> str:
 
 def markdown(result: dict[str, Any]) -> str:
     """The figures for docs/accuracy.md."""
-    head = f"`{result['model']}`, {result['pairs']} whole pictures of random rigs (640 to 1920 pixels wide):"
+    head = f"`{result['model']}`, {result['pairs']} whole pictures of random rigs (640 to 1280 pixels wide):"
     return "\n".join([head, "", markdown_table(_HEAD, _rows(result))])
