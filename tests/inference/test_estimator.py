@@ -229,3 +229,10 @@ def test_images_that_are_no_pair_are_refused(model, left, right, sentence):
 def test_a_confidence_that_is_none_is_refused(model):
     with pytest.raises(ValueError, match=r"min_confidence is 1\.5; expected 0 to 1"):
         estimator(model, pinhole_rig(), min_confidence=1.5)
+
+
+@pytest.mark.parametrize("stamp", [float("nan"), float("inf")])
+def test_a_stamp_that_is_no_time_is_refused(model, stamp):
+    rig = pinhole_rig()
+    with pytest.raises(ValueError, match="expected the capture time in seconds"):
+        estimator(model, rig).estimate(*picture(rig, None), stamp=stamp)

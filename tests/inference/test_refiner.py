@@ -83,3 +83,11 @@ def test_mirrored_people_are_refined_alike(shipped):
     flipped = pose[list(MIRROR)] * [-1, 1, 1]
     back = shipped.refine(flipped)[list(MIRROR)] * [-1, 1, 1]
     assert np.linalg.norm(back - shipped.refine(pose), axis=-1).max() < 0.02
+
+
+def test_millimetres_are_refused(refiner):
+    pose = standing_at(0.2, 0.0, 2.5)
+    with pytest.raises(ValueError, match="expected metres, at most 5: divide millimetres by 1000"):
+        refiner.refine(np.stack([pose, pose]) * 1000)
+    one_lost = np.stack([pose, pose, pose * 1000])
+    assert refiner.refine(one_lost).shape == one_lost.shape, "a single pose that went wrong does not stop the others"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -120,8 +121,10 @@ class StereoPoseEstimator:
 
         left, right: (H, W, 3) BGR or (H, W) uint8, both of the same kind, of the calibrated size. stamp: capture time
         in seconds; without it pairs are taken to be 1/30 s apart. A stamp that goes back resets the estimator.
-        Raises ValueError for images that are anything else.
+        Raises ValueError for images that are anything else, and for a stamp that is not finite.
         """
+        if stamp is not None and not math.isfinite(stamp):
+            raise ValueError(f"stamp is {stamp}; expected the capture time in seconds")
         check_pair(left, right)
         self.rig.check_image_size(left, right)
         self._network.timing = Timing()
