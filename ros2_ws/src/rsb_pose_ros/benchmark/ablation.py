@@ -7,11 +7,11 @@ co-keypoints, and co-keypoints with the pose transformer, out of the same graph 
 from __future__ import annotations
 
 import argparse
-import os
 from pathlib import Path
 from typing import Any
 
-from rsb_pose_ros.benchmark.accuracy import ROOT, observe_all
+from rsb_pose_ros.benchmark.accuracy import observe_all
+from rsb_pose_ros.benchmark.frozen_pairs import ROOT, add_test_data
 from rsb_pose_ros.benchmark.markdown import table as markdown_table
 from rsb_pose_ros.benchmark.methods import OurNetwork
 from rsb_pose_ros.evaluation.breakdown import breakdown
@@ -38,13 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", type=Path, default=ROOT / "models/rsb_pose_edge.onnx", help="stereo_pose .onnx")
     parser.add_argument("--pairs", type=int, default=150, help="per baseline (default 150)")
     parser.add_argument("--baselines", type=float, nargs="+", default=BASELINES_M, help="metres")
-    parser.add_argument("--definition", type=Path, default=ROOT / "config/synthetic_test.yaml")
-    parser.add_argument("--bodies", type=Path, default=ROOT / "cache/bodies.npz", help="tools/synthesize.py bake")
-    parser.add_argument(
-        "--shared", type=Path, default=Path(os.environ.get("RSB_POSE_SHARED", ROOT.parent / "shared")),
-        help="mocap/, backgrounds/ (default $RSB_POSE_SHARED or ../shared)",
-    )  # fmt: skip
-    parser.add_argument("--threads", type=int, default=0, help="of ONNX Runtime; 0 leaves it to it")
+    add_test_data(parser)
 
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -7,7 +7,6 @@ those that both found: whoever answers less often gains nothing by it.
 from __future__ import annotations
 
 import argparse
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import fields
@@ -16,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from rsb_pose_ros.benchmark.frozen_pairs import ROOT, add_test_data
 from rsb_pose_ros.benchmark.markdown import table as markdown_table
 from rsb_pose_ros.benchmark.mediapipe_process import MediaPipePose, make_environment
 from rsb_pose_ros.benchmark.methods import (
@@ -32,7 +32,6 @@ from rsb_pose_ros.evaluation.breakdown import BY_OBJECT, VISIBLE, WindowTable, b
 from rsb_pose_ros.landmarks import COMPARED, OWN_LANDMARK
 from rsb_pose_ros.skeleton import JOINT_COUNT, JOINT_NAMES
 
-ROOT = Path(__file__).resolve().parents[4]
 TARGET_DISTANCE_M, TARGET_BASELINE_M = 4.0, (0.1, 0.15)
 """What "up to 4 m at a baseline of 0.12 m" is taken from."""
 RESAMPLES = 1000
@@ -54,13 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--pairs", type=int, default=200, help="the first so many of synthetic-test (default 200)")
     parser.add_argument("--empty", type=int, default=200, help="pictures of empty rooms (default 200)")
     parser.add_argument("--without-mediapipe", action="store_true", help="do not install or run MediaPipe")
-    parser.add_argument("--definition", type=Path, default=ROOT / "config/synthetic_test.yaml")
-    parser.add_argument("--bodies", type=Path, default=ROOT / "cache/bodies.npz", help="tools/synthesize.py bake")
-    parser.add_argument(
-        "--shared", type=Path, default=Path(os.environ.get("RSB_POSE_SHARED", ROOT.parent / "shared")),
-        help="mocap/, backgrounds/ (default $RSB_POSE_SHARED or ../shared)",
-    )  # fmt: skip
-    parser.add_argument("--threads", type=int, default=0, help="of ONNX Runtime; 0 leaves it to it")
+    add_test_data(parser)
 
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:

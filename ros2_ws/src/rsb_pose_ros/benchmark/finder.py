@@ -7,7 +7,6 @@ the picture each time.
 from __future__ import annotations
 
 import argparse
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -16,11 +15,11 @@ from typing import Any
 
 import numpy as np
 
+from rsb_pose_ros.benchmark.frozen_pairs import ROOT, add_test_data
 from rsb_pose_ros.benchmark.markdown import table as markdown_table
 from rsb_pose_ros.skeleton import ROOT as PELVIS
 from rsb_pose_ros.stereo import project
 
-ROOT = Path(__file__).resolve().parents[4]
 TRIES = 6
 RIGHT_SHARE = 0.25
 """A found person is one who is there if its joints are, on the median, within this share of the person's height in the
@@ -48,13 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog, parser.formatter_class = EXAMPLES, argparse.RawDescriptionHelpFormatter
     parser.add_argument("--model", type=Path, default=ROOT / "models/rsb_pose_edge.onnx", help="stereo_pose .onnx")
     parser.add_argument("--pairs", type=int, default=200, help="whole pictures with people (default 200)")
-    parser.add_argument("--definition", type=Path, default=ROOT / "config/synthetic_test.yaml")
-    parser.add_argument("--bodies", type=Path, default=ROOT / "cache/bodies.npz", help="tools/synthesize.py bake")
-    parser.add_argument(
-        "--shared", type=Path, default=Path(os.environ.get("RSB_POSE_SHARED", ROOT.parent / "shared")),
-        help="mocap/, backgrounds/ (default $RSB_POSE_SHARED or ../shared)",
-    )  # fmt: skip
-    parser.add_argument("--threads", type=int, default=0, help="of ONNX Runtime; 0 leaves it to it")
+    add_test_data(parser)
 
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
