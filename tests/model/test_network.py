@@ -16,6 +16,7 @@ from rsb_pose_ros.model.pose_transformer import StochasticDepth
 from rsb_pose_ros.model.softargmax import views_of
 from rsb_pose_ros.model.summary import summarise
 from rsb_pose_ros.training.export import check_graph, example_pair, export_pose_prior, export_stereo_pose
+from rsb_pose_ros.training.pose_ablation import VARIANTS
 
 CONFIGS = Path(__file__).resolve().parents[2] / "config" / "models"
 NAMES = ["rsb_pose_edge", "rsb_pose_r50", "rsb_pose_r152"]
@@ -135,6 +136,14 @@ def test_an_unknown_key_is_named(tmp_path: Path) -> None:
         (tmp_path / "bad.yaml").write_text(text.replace(old, new))
         with pytest.raises(ConfigError, match=name):
             ModelConfig.from_yaml(tmp_path / "bad.yaml")
+
+
+def test_every_ablated_transformer_can_be_built() -> None:
+    base = ModelConfig.from_yaml(CONFIGS / "rsb_pose_edge.yaml").transformer
+    for variant in VARIANTS:
+        PoseTransformer(replace(base, **variant.network))(torch.zeros(1, 17, 3))
+    with pytest.raises(ConfigError, match="width 32 is no multiple of its 6 heads"):
+        replace(base, width=32)
 
 
 def test_forbidden_operators_are_refused() -> None:

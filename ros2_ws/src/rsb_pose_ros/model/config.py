@@ -31,6 +31,10 @@ class TransformerConfig:
     informed: bool = False
     """Inside the whole network a joint's token knows its covariance (edge; the paper's tokens know positions alone)."""
 
+    def __post_init__(self) -> None:
+        if self.heads < 1 or self.width % self.heads:
+            raise ConfigError(f"transformer.width {self.width} is no multiple of its {self.heads} heads; expected one")
+
 
 @dataclass(frozen=True)
 class ModelConfig:

@@ -44,8 +44,8 @@ VARIANTS = (
     Variant("depth 2", network={"depth": 2}),
     Variant("depth 8", network={"depth": 8}),
     Variant("depth 16", network={"depth": 16}),
-    Variant("width 32", network={"width": 32}),
-    Variant("width 128", network={"width": 128}),
+    Variant("width 48", network={"width": 48}),
+    Variant("width 144", network={"width": 144}),
 )
 
 
