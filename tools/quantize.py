@@ -128,7 +128,7 @@ def run(arguments: argparse.Namespace, folder: Path) -> None:
     write_card_of(model, output, record)
     comparison = compare(model, output, held_out, arguments.threads)
     write_card_of(model, output, record, comparison)
-    print(report(result, calibration, held_out))
+    print(report(result))
     print(table(comparison))
     judge_rules(arguments.target, output)
     print(f"\nwritten {output} and {output.with_suffix('.json')}")
@@ -279,7 +279,7 @@ def compare(model: Path, output: Path, held_out: Windows, threads: int) -> dict[
     return result
 
 
-def report(result: Result, calibration: Windows, held_out: Windows) -> str:
+def report(result: Result) -> str:
     """What was tried, as text."""
     lines = [f"\n{'calibration method':32}{'MPJPE, mm':>12}{'change':>10}{'moved':>10}"]
     for name, verdict in result.methods.items():
@@ -295,7 +295,6 @@ def report(result: Result, calibration: Windows, held_out: Windows) -> str:
         f"\nMPJPE of the held-out windows {result.mpjpe_float:.1f} → {verdict.mpjpe:.1f} mm: {verdict.change:+.1f} ± "
         f"{verdict.change_error:.1f} mm; sure joints moved by {verdict.moved:.1f} mm (median)"
     )
-    del calibration, held_out
     return "\n".join(lines)
 
 

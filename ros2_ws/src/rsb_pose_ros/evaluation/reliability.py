@@ -6,6 +6,8 @@ import math
 
 import numpy as np
 
+from rsb_pose_ros.evaluation import metrics
+
 AXES = ("x", "y", "z")
 
 
@@ -15,11 +17,10 @@ def normalised_errors(joints: np.ndarray, covariance: np.ndarray, truth: np.ndar
     joints, truth: (..., 3) metres; covariance: (..., 3, 3) m². Returns them along the camera's axes, (M, 3), and the
     Mahalanobis distances (M,).
     """
-    known = np.isfinite(joints).all(-1) & np.isfinite(truth).all(-1) & np.isfinite(covariance).all((-1, -2))
-    error, spread = (joints - truth)[known].astype(np.float64), covariance[known].astype(np.float64)
-    deviation = np.sqrt(np.maximum(np.diagonal(spread, axis1=-2, axis2=-1), 1e-12))
-    solved = np.linalg.solve(spread + 1e-12 * np.eye(3), error[..., None])[..., 0]
-    return error / deviation, np.sqrt(np.maximum((error * solved).sum(-1), 0))
+    squared = metrics.mahalanobis_squared(joints, truth, covariance)
+    known = np.isfinite(squared)
+    deviation = np.sqrt(np.diagonal(covariance[known], axis1=-2, axis2=-1))
+    return (joints - truth)[known] / deviation, np.sqrt(squared[known])
 
 
 def inside(mahalanobis: np.ndarray) -> np.ndarray:

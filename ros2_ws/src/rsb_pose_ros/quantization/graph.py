@@ -210,11 +210,6 @@ def drop_unused(model: onnx.ModelProto) -> None:
         model.graph.initializer.remove(tensor)
 
 
-def operator_counts(model: Path) -> dict[str, int]:
-    """How often each operator occurs in a graph."""
-    return dict(sorted(Counter(node.op_type for node in onnx.load(model).graph.node).items()))
-
-
 def precisions(model: Path) -> dict[str, int]:
     """How many convolutions and matrix products compute in int8, float16 and float32; elements stored by type."""
     inferred = onnx.shape_inference.infer_shapes(onnx.load(model))

@@ -38,10 +38,6 @@ class Windows:
     def __len__(self) -> int:
         return len(self.feeds)
 
-    def first(self, count: int) -> Windows:
-        """The first so many, and their truth."""
-        return Windows(self.feeds[:count], self.truth[:count], self.pairs, self.found)
-
 
 def windows_of(estimator: StereoPoseEstimator, pairs: Iterable[Pair]) -> Windows:
     """What goes into the network while each pair is searched from anew: coarse windows and closer looks.

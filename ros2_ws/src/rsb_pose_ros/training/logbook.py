@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -64,6 +63,6 @@ def contact_sheet(batch: dict[str, Tensor], estimate: Estimate) -> np.ndarray:
     return np.concatenate([np.concatenate(list(pair), 0) for pair in crops], 1)
 
 
-def as_text(terms: dict[str, float]) -> dict[str, Any]:
+def as_text(terms: dict[str, float]) -> dict[str, str]:
     """For a progress bar."""
     return {k: f"{v:.3f}" for k, v in terms.items()}
