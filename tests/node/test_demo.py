@@ -97,7 +97,7 @@ def test_demo_says_at_once_what_the_recording_lacks(tmp_path: Path) -> None:
 
 
 def test_demo_listens_where_the_recording_has_its_pictures(model: Path, tmp_path: Path) -> None:
-    rig, truth = pinhole_rig(), [standing_at(0, 0, 3)] * 5
+    rig, truth = pinhole_rig(), [standing_at(0, 0, 3)] * 12
     pictures = [picture(rig, joints) for joints in truth]
     messages = stereo_messages(rig, pictures, truth, encode=image, suffix="/image_raw")
     elsewhere = [(topic.replace("/stereo/", "/robot/zed/"), *rest) for topic, *rest in messages]
