@@ -73,7 +73,7 @@ def main() -> int:
             "--int8-share",
             type=float,
             default=0.0,
-            help="of the batches on which the frozen backbone rounds as in INT8",
+            help="of the batches on which the backbone rounds as in INT8",
         )
         stage.add_argument("--seed", type=int, default=0, help="of the first pair; give each run another")
     sce.add_argument("--blazepose", type=Path, help="start of the edge backbone (tools/import_blazepose.py)")

@@ -45,7 +45,35 @@ def test_weights_have_one_step_per_channel() -> None:
     torch.testing.assert_close(levels, levels.round(), rtol=0, atol=1e-3)
 
 
-def test_a_backbone_that_is_trained_cannot_round(tmp_path: Path) -> None:
-    plan = Plan(steps=1, int8_share=0.5, backbone_rate=1e-4)
-    with pytest.raises(ValueError, match="expected backbone_rate 0"):
-        CoKeypointTrainer(replace(ModelConfig.from_yaml(CONFIG), image_size=64), plan, tmp_path)
+def test_gradients_pass_the_rounding_as_if_it_were_not_there() -> None:
+    torch.manual_seed(0)
+    backbone = BlazePoseBackbone()
+    images = torch.rand(1, 3, 64, 64)
+    exact = _gradients(backbone, images)
+    rounding = Int8Rounding(backbone)
+    for _ in range(CALIBRATION_BATCHES):
+        with rounding:
+            backbone(images)
+    with rounding:
+        rounded = _gradients(backbone, images)
+    for name, gradient in exact.items():
+        assert torch.nn.functional.cosine_similarity(gradient, rounded[name], 0) > 0.7, name
+
+
+def _gradients(backbone: BlazePoseBackbone, images: torch.Tensor) -> dict[str, torch.Tensor]:
+    backbone.zero_grad()
+    backbone(images).square().mean().backward()
+    return {n: p.grad.flatten().clone() for n, p in backbone.named_parameters() if p.grad is not None}
+
+
+@pytest.mark.parametrize("backbone_rate", [0.0, 1e-4])
+def test_training_rounds_a_backbone_frozen_or_not(tmp_path: Path, backbone_rate: float) -> None:
+    plan = Plan(steps=1, int8_share=0.5, backbone_rate=backbone_rate)
+    trainer = CoKeypointTrainer(replace(ModelConfig.from_yaml(CONFIG), image_size=64), plan, tmp_path)
+    assert isinstance(trainer.rounding, Int8Rounding)
+
+
+def test_only_blazepose_rounds(tmp_path: Path) -> None:
+    config = ModelConfig.from_yaml(CONFIG.with_name("rsb_pose_r50.yaml"))
+    with pytest.raises(ValueError, match="expected int8_share 0"):
+        CoKeypointTrainer(replace(config, image_size=64), Plan(steps=1, int8_share=0.5), tmp_path)

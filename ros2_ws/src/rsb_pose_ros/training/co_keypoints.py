@@ -114,7 +114,9 @@ class CoKeypointTrainer:
 
     def __init__(self, config: ModelConfig, plan: Plan, folder: Path, device: str = "cpu") -> None:
         self.config, self.plan, self.folder, self.device = config, plan, folder, torch.device(device)
-        self.model = RSBPose(config).to(self.device, memory_format=torch.channels_last)
+        self.model = RSBPose(config).to(self.device)
+        # Only the backbone: the paper's volume has 3D convolutions, which have no such format.
+        self.model.backbone.to(memory_format=torch.channels_last)
         self.model.transformer.requires_grad_(plan.end_to_end)
         if plan.backbone_rate == 0:
             self.model.backbone.requires_grad_(False)
@@ -143,8 +145,9 @@ class CoKeypointTrainer:
     def _int8_rounding(self) -> Int8Rounding | None:
         if self.plan.int8_share == 0:
             return None
-        if self.plan.backbone_rate > 0 or not isinstance(self.model.backbone, BlazePoseBackbone):
-            raise ValueError("int8_share needs a BlazePose backbone that is not trained; expected backbone_rate 0")
+        if not isinstance(self.model.backbone, BlazePoseBackbone):
+            kind = type(self.model.backbone).__name__
+            raise ValueError(f"int8_share rounds BlazePoseBackbone, found {kind}; expected int8_share 0 for it")
         return Int8Rounding(self.model.backbone)
 
     @property

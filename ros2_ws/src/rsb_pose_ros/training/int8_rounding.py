@@ -1,11 +1,14 @@
-"""A frozen backbone that rounds as its INT8 file will, so that what is trained on its features learns to bear it.
+"""A backbone that rounds as its INT8 file will, so that what is trained on its features learns to bear it.
 
 BlazePose's backbone saturates almost everywhere (ReLU6), and amplifies what eight bits lose: rounded after training
-alone, joints moved by some centimetres. Quantization-aware training of the heads costs nothing extra here, as the
-backbone itself is not trained.
+alone, joints moved by some centimetres. Quantization-aware training of the heads costs nothing extra where the backbone
+itself is frozen; where it is trained, gradients pass the rounding as if it were not there (straight-through estimator,
+Bengio et al., arXiv 1308.3432).
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -21,7 +24,7 @@ EXACT = ("stem", "stem_separable")
 
 
 class Int8Rounding:
-    """Rounds the backbone's weights once, and the outputs of its convolutions and sums while `on`.
+    """Rounds the backbone's weights, and the outputs of its convolutions and sums, while `on`.
 
     The first CALIBRATION_BATCHES batches are only watched: the largest value of every output sets its step.
     """
@@ -30,13 +33,12 @@ class Int8Rounding:
         self.on = False
         self._highest: dict[str, Tensor] = {}
         self._batches = 0
-        self._exact: dict[str, Tensor] = {}
-        self._backbone = backbone
         activated = _followed_by_relu6(backbone)
         for name, module in backbone.named_modules():
             if name.split(".")[0] in EXACT:
                 continue
             if isinstance(module, nn.Conv2d):
+                self._round_weight(module)
                 module.register_forward_hook(self._clipped if name in activated else self._hook(name))
             elif isinstance(module, Inverted) and module.residual:
                 module.register_forward_hook(self._hook(name))
@@ -44,26 +46,28 @@ class Int8Rounding:
     def __enter__(self) -> Int8Rounding:
         """Inside, the backbone rounds (after calibration)."""
         self.on = True
-        self._exact = {name: parameter.detach().clone() for name, parameter in self._backbone.named_parameters()}
-        with torch.no_grad():
-            for name, module in self._backbone.named_modules():
-                if isinstance(module, nn.Conv2d) and name.split(".")[0] not in EXACT:
-                    module.weight.copy_(rounded_weight(module.weight))
         return self
 
     def __exit__(self, *_: object) -> None:
         self.on = False
         self._batches += 1
-        with torch.no_grad():
-            for name, parameter in self._backbone.named_parameters():
-                parameter.copy_(self._exact[name])
+
+    def _round_weight(self, module: nn.Conv2d) -> None:
+        exact = module._conv_forward
+
+        def rounding(images: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+            return exact(images, straight_through(weight, rounded_weight(weight)) if self.on else weight, bias)
+
+        module._conv_forward = rounding  # type: ignore[method-assign]
 
     def _clipped(self, module: nn.Module, inputs: tuple, output: Tensor) -> Tensor:
         del module, inputs
-        step = 6 / LEVELS
-        return (output.clamp(0, 6) / step).round() * step if self.on else output
+        if not self.on:
+            return output
+        step, clipped = 6 / LEVELS, output.clamp(0, 6)
+        return straight_through(clipped, (clipped / step).round() * step)
 
-    def _hook(self, name: str):  # type: ignore[no-untyped-def]
+    def _hook(self, name: str) -> Any:
         def hook(module: nn.Module, inputs: tuple, output: Tensor) -> Tensor:
             del module, inputs
             if not self.on:
@@ -73,9 +77,14 @@ class Int8Rounding:
                 self._highest[name] = torch.maximum(self._highest.get(name, seen), seen)
                 return output
             step = self._highest[name] / LEVELS
-            return (output / step).round().clamp(-LEVELS, LEVELS) * step
+            return straight_through(output, (output / step).round().clamp(-LEVELS, LEVELS) * step)
 
         return hook
+
+
+def straight_through(exact: Tensor, rounded: Tensor) -> Tensor:
+    """The rounded values with the exact ones' gradient."""
+    return rounded if not exact.requires_grad else exact + (rounded - exact).detach()
 
 
 def rounded_weight(weight: Tensor) -> Tensor:
