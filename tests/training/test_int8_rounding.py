@@ -14,12 +14,18 @@ from rsb_pose_ros.training.int8_rounding import CALIBRATION_BATCHES, LEVELS, Int
 CONFIG = Path(__file__).resolve().parents[2] / "config" / "models" / "rsb_pose_edge.yaml"
 
 
-def test_rounding_changes_features_a_little_and_only_while_it_is_on() -> None:
+def lively_backbone() -> BlazePoseBackbone:
+    """Random, its activations filling ReLU6's range as the published weights' do."""
     torch.manual_seed(0)
-    backbone = BlazePoseBackbone().requires_grad_(False)
-    for module in backbone.modules():  # so that activations fill ReLU6's range, as the published weights' do
+    backbone = BlazePoseBackbone()
+    for module in backbone.modules():
         if isinstance(module, torch.nn.Conv2d):
             torch.nn.init.kaiming_normal_(module.weight)
+    return backbone
+
+
+def test_rounding_changes_features_a_little_and_only_while_it_is_on() -> None:
+    backbone = lively_backbone().requires_grad_(False)
     images = torch.rand(2, 3, 64, 64)
     exact, exact_fine = backbone.pyramid(images)
     weights = {k: v.clone() for k, v in backbone.state_dict().items()}
@@ -46,8 +52,7 @@ def test_weights_have_one_step_per_channel() -> None:
 
 
 def test_gradients_pass_the_rounding_as_if_it_were_not_there() -> None:
-    torch.manual_seed(0)
-    backbone = BlazePoseBackbone()
+    backbone = lively_backbone()
     images = torch.rand(1, 3, 64, 64)
     exact = _gradients(backbone, images)
     rounding = Int8Rounding(backbone)
