@@ -10,6 +10,7 @@ from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import PoseArray
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock, ClockType
+from rclpy.duration import Duration
 from rclpy.node import Node
 from sensor_msgs.msg import CompressedImage, Image, PointCloud2
 from visualization_msgs.msg import MarkerArray
@@ -24,6 +25,9 @@ from rsb_pose_ros.node.parameters import ParameterError, Parameters
 from rsb_pose_ros.node.synchronisation import SIDES, StereoSynchronizer, subscribe_images
 from rsb_pose_ros.node.worker import Pair, PoseWorker
 from rsb_pose_ros.stereo import StereoRig
+
+FAREWELL = Duration(seconds=1)
+"""For the last markers, where a listener is busy or gone; launch sends SIGTERM 5 s after SIGINT."""
 
 
 class PoseNode(Node):
@@ -88,9 +92,11 @@ class PoseNode(Node):
     def close(self, timeout: float) -> bool:
         """End the worker and take the markers off the screen. False when the worker is still busy after `timeout` s."""
         ended = self.worker.stop(timeout)
-        if self._shown and self.context.ok():
+        if self._cleared and self.context.ok():
             header = header_like(self.get_clock().now().to_msg(), self.calibration.frame_id)
             self._marker_publisher.publish(MarkerArray(markers=[delete_all(header)]))
+            # A publisher that is destroyed takes along what its listeners have not fetched yet.
+            self._marker_publisher.wait_for_all_acked(FAREWELL)
         return ended
 
     def _seconds(self) -> float:
