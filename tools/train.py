@@ -70,10 +70,10 @@ def main() -> int:
         stage.add_argument("--size", type=int, default=256, help="crop side in pixels; smaller ones train faster")
         stage.add_argument("--backbone-rate", type=float, default=0.0, help="0 keeps the backbone as it is")
         stage.add_argument(
-            "--int8-share",
-            type=float,
-            default=0.0,
-            help="of the batches on which the backbone rounds as in INT8",
+            "--kept", nargs="+", default=(), metavar="PART", help="of a backbone that is trained: stays as it is"
+        )
+        stage.add_argument(
+            "--int8-share", type=float, default=0.0, help="of the batches on which the backbone rounds as in INT8"
         )
         stage.add_argument("--seed", type=int, default=0, help="of the first pair; give each run another")
     sce.add_argument("--blazepose", type=Path, help="start of the edge backbone (tools/import_blazepose.py)")
@@ -118,7 +118,7 @@ def train_co_keypoints(arguments: argparse.Namespace) -> int:
             "no --start given; expected a checkpoint that the `finish` stage wrote, with both parts trained"
         )
     names = ("steps", "minutes", "batch", "rate", "size", "backbone_rate", "workers", "int8_share")
-    plan = Plan(**overrides(arguments, *names), end_to_end=joint)
+    plan = Plan(**overrides(arguments, *names), kept=tuple(arguments.kept), end_to_end=joint)
     trainer = CoKeypointTrainer(ModelConfig.from_yaml(arguments.config), plan, arguments.output, arguments.device)
     if trainer.resume():
         print(f"going on from step {trainer.step} of {arguments.output}")

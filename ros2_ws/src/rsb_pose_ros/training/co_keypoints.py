@@ -40,7 +40,8 @@ JOINTS_WEIGHT = 2.0
 class Plan:
     """One run of this stage: so many steps or, where `minutes` is given, at most so long. size: crop side, pixels.
 
-    int8_share: of the batches whose features a backbone makes that rounds as its INT8 file will. end_to_end: stage (c).
+    kept: parts of the backbone that stay as they are while backbone_rate trains the others. int8_share: of the batches
+    whose features a backbone makes that rounds as its INT8 file will. end_to_end: stage (c).
     """
 
     steps: int
@@ -49,6 +50,7 @@ class Plan:
     size: int = 256
     rate: float = 1e-3
     backbone_rate: float = 0.0
+    kept: tuple[str, ...] = ()
     warmup: int = 100
     weight_decay: float = 0.05
     workers: int = 1
@@ -118,8 +120,7 @@ class CoKeypointTrainer:
         # Only the backbone: the paper's volume has 3D convolutions, which have no such format.
         self.model.backbone.to(memory_format=torch.channels_last)
         self.model.transformer.requires_grad_(plan.end_to_end)
-        if plan.backbone_rate == 0:
-            self.model.backbone.requires_grad_(False)
+        self._freeze_backbone()
         backbone = [p for p in self.model.backbone.parameters() if p.requires_grad]
         heatmaps = list(self.model.heatmaps.parameters())
         transformer = [p for p in self.model.transformer.parameters() if p.requires_grad]
@@ -141,6 +142,13 @@ class CoKeypointTrainer:
         self.step = 0
         self.pairs_before = 0
         self.trained_s = 0.0
+
+    def _freeze_backbone(self) -> None:
+        parts = dict(self.model.backbone.named_children())
+        if unknown := sorted(set(self.plan.kept) - parts.keys()):
+            raise ValueError(f"kept: {', '.join(unknown)}; expected parts of the backbone: {', '.join(parts)}")
+        for name, part in parts.items():
+            part.requires_grad_(self.plan.backbone_rate > 0 and name not in self.plan.kept)
 
     def _int8_rounding(self) -> Int8Rounding | None:
         if self.plan.int8_share == 0:
@@ -231,14 +239,15 @@ class CoKeypointTrainer:
             group["lr"] = group["base"] * factor
         self.model.train()
         targets = Targets(batch["joints"], batch["keypoints"], batch["visibility"], batch["present"])
+        trained, gpu = self.plan.backbone_rate > 0, self.device.type == "cuda"
+        # On a CPU bfloat16 loses time in the backward pass; there only a backbone that is not trained uses it.
         with (
-            torch.autocast(self.device.type, dtype=torch.bfloat16),
-            torch.set_grad_enabled(self.plan.backbone_rate > 0),
+            torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=gpu or not trained),
+            torch.set_grad_enabled(trained),
             self._backbone_of_this_batch(),
         ):
             features = self.model.features(batch["crops"])
-        # On a CPU bfloat16 gains nothing in the backward pass; there only the backbone uses it.
-        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.device.type == "cuda"):
+        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=gpu):
             estimate = self.model.from_features(features.as_float(), batch["projections"])
         weights = replace(self.plan.weights, joints=JOINTS_WEIGHT) if self.plan.end_to_end else self.plan.weights
         loss, terms = co_keypoint_loss(estimate, targets, self.plan.size, self.config.disparities, weights)
