@@ -1,0 +1,123 @@
+#!/usr/bin/env python3
+"""How well weights see people on photographs: a data set in COCO's keypoint format, any number of models.
+
+A photograph is shown as a flat card to both cameras: what comes out of depth means nothing, where the joints are in the
+picture does. Network files (.onnx) are measured as they run; checkpoints (.pt) as PyTorch runs them and, for a BlazePose
+backbone, by BlazePose's own landmarks on it too: has the backbone forgotten people?
+
+examples:
+  tools/evaluate_photographs.py models/rsb_pose_edge.onnx --annotations person_keypoints_val2017.json --images val2017
+  tools/evaluate_photographs.py cache/blazepose.pt runs/edge_b/last.pt runs/edge/last.pt --blazepose cache/blazepose.pt \\
+      --annotations test_coco.json test_aic.json --picture out/photographs.jpg
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "ros2_ws/src"))
+
+if TYPE_CHECKING:
+    from rsb_pose_ros.evaluation import photographs
+
+
+def main() -> int:
+    """0: measured; 2: something was missing."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("models", nargs="+", type=Path, help=".onnx with its card, or .pt")
+    parser.add_argument("--annotations", nargs="+", type=Path, required=True, help="JSON in COCO's keypoint format")
+    parser.add_argument("--images", type=Path, help="folder of the pictures (default: each file's own)")
+    parser.add_argument("--blazepose", type=Path, help="published landmarks (tools/import_blazepose.py), for .pt")
+    parser.add_argument("--size", type=int, default=256, help="crop side, pixels")
+    parser.add_argument("--people", type=int, help="only the first so many")
+    parser.add_argument("--json", type=Path, help="write the figures there")
+    parser.add_argument("--picture", type=Path, help="every person, a row per model")
+    arguments = parser.parse_args()
+    try:
+        result = measure(arguments)
+    except (OSError, ValueError, KeyError) as error:
+        print(f"evaluate_photographs: {error}", file=sys.stderr)
+        return 2
+    print(text(result))
+    if arguments.json:
+        arguments.json.parent.mkdir(parents=True, exist_ok=True)
+        arguments.json.write_text(json.dumps(result, indent=2) + "\n")
+    return 0
+
+
+def measure(arguments: argparse.Namespace) -> dict[str, Any]:
+    import cv2
+    from tqdm import tqdm
+
+    from rsb_pose_ros.evaluation import photographs
+
+    people = [
+        p for file in arguments.annotations for p in photographs.read_people(file, arguments.images or file.parent)
+    ]
+    people = people[: arguments.people]
+    if not people:
+        raise ValueError("nobody has enough annotated joints; expected people with at least six of them")
+    pairs = [photographs.flat_pair(person, arguments.size) for person in people]
+    hidden = np.stack([person.hidden for person in people])
+    result, rows = {}, []
+    for name, find in finders(arguments):
+        found = [find(pair.crops, pair.projections) for pair in tqdm(pairs, desc=name, unit="person")]
+        distances = np.stack([photographs.errors(pair, f[0]) for pair, f in zip(pairs, found)])
+        result[name] = photographs.summary(distances, hidden)
+        rows.append(np.concatenate([photographs.tile(pair, *f) for pair, f in zip(pairs, found)], axis=1))
+    if arguments.picture:
+        arguments.picture.parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(arguments.picture), np.concatenate(rows, axis=0))
+    return result
+
+
+def finders(arguments: argparse.Namespace) -> list[tuple[str, photographs.Find]]:
+    """Everything that is compared, by name."""
+    found: list[tuple[str, photographs.Find]] = []
+    for path in arguments.models:
+        if path.suffix == ".onnx":
+            found.append((path.stem, of_network(path, arguments.size)))
+        else:
+            from rsb_pose_ros.training.keypoint_finders import of_checkpoint
+
+            found += of_checkpoint(path, arguments.blazepose)
+    return found
+
+
+def of_network(path: Path, size: int) -> photographs.Find:
+    """A network file as it runs in ONNX Runtime."""
+    from rsb_pose_ros.evaluation.onnx_windows import OnnxWindows
+
+    network = OnnxWindows(path)
+    if network.size != size:
+        raise ValueError(f"{path}: takes crops of {network.size} px; expected --size {network.size}")
+
+    def find(crops: np.ndarray, projections: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        _, keypoints, confidence, _ = network(crops[None], projections[None])
+        return keypoints[0, 0], confidence[0]
+
+    return find
+
+
+def text(result: dict[str, Any]) -> str:
+    """A table of all models."""
+    first = next(iter(result.values()))
+    lines = [
+        f"{first['people']} people, {first['joints']} joints; share of joints within 5 and 10 % of the person's box"
+    ]
+    lines.append(f"{'':44}  5 %   10 %   seen  hidden")
+    for name, row in result.items():
+        values = [row[key] for key in ("pck_5", "pck_10", "pck_10_seen", "pck_10_hidden")]
+        lines.append(f"{name:42}" + "".join(f"{100 * value:7.1f}" for value in values))
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
