@@ -75,14 +75,16 @@ def test_layers_gather_what_follows_a_convolution(float_model):
     assert groups["regressor/head"] == ["/regressor/head/Conv", "/regressor/head/Relu"]
 
 
+@pytest.mark.parametrize("turned", [False, True])
 @pytest.mark.parametrize(("mean", "folds"), [(0.0, True), (0.5, False)])
-def test_only_a_scale_without_a_mean_moves_into_the_first_convolution(mean, folds):
+def test_only_a_scale_without_a_mean_moves_into_the_first_convolution(mean, folds, turned):
     """At the picture's edge the padding's zeros would otherwise mean another colour."""
     values = {"mean": [mean], "scale": [0.25], "weight": [1.0] * 9}
     shapes = {"mean": [1], "scale": [1], "weight": [1, 1, 3, 3]}
     graph = helper.make_graph(
         [
-            helper.make_node("Cast", ["picture"], ["x"], to=TensorProto.FLOAT),
+            helper.make_node("Cast", ["picture"], ["cast" if turned else "x"], to=TensorProto.FLOAT),
+            *([helper.make_node("Transpose", ["cast"], ["x"], perm=[0, 1, 3, 2])] if turned else []),
             helper.make_node("Sub", ["x", "mean"], ["centred"]),
             helper.make_node("Mul", ["centred", "scale"], ["scaled"]),
             helper.make_node("Conv", ["scaled", "weight"], ["y"], pads=[1] * 4),
@@ -95,7 +97,8 @@ def test_only_a_scale_without_a_mean_moves_into_the_first_convolution(mean, fold
     model = helper.make_model(graph)
     fold_normalisation(model)
     onnx.checker.check_model(model)
-    assert [n.op_type for n in model.graph.node] == (["Cast", "Conv"] if folds else ["Cast", "Sub", "Mul", "Conv"])
+    before = ["Cast", "Transpose"] if turned else ["Cast"]
+    assert [n.op_type for n in model.graph.node] == before + (["Conv"] if folds else ["Sub", "Mul", "Conv"])
     if folds:
         weight = Graph(model).constant(model.graph.node[-1].input[1])
         assert weight is not None

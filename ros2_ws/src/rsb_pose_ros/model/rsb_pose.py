@@ -135,7 +135,8 @@ class RSBPose(nn.Module):
 
     def features(self, crops: Tensor) -> Features:
         """What the backbone sees in crops (B, 2, S, S, 3) uint8."""
-        images = (crops.flatten(0, 1).permute(0, 3, 1, 2).float() - self.mean) * self.scale
+        # Cast first: TensorRT takes uint8 at an engine's border alone.
+        images = (crops.float().flatten(0, 1).permute(0, 3, 1, 2) - self.mean) * self.scale
         if self.second_look is None:
             return Features(self.backbone(images), None)
         return Features(*self.backbone.pyramid(images))

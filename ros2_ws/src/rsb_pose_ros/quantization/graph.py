@@ -184,7 +184,7 @@ def fold_normalisation(model: onnx.ModelProto) -> None:
         while node is not None and node.op_type in ("Mul", "Sub") and len(graph.consumers[node.output[0]]) == 1:
             chain.append(node)
             node = graph.producer.get(node.input[0])
-        if node is None or node.op_type != "Cast" or not chain:
+        if node is None or not chain or not _is_picture(graph, node):
             continue
         values = [graph.constant(n.input[1]) for n in chain]
         if any(v is None or (n.op_type == "Sub" and v.any()) for n, v in zip(chain, values)):
@@ -201,6 +201,13 @@ def fold_normalisation(model: onnx.ModelProto) -> None:
         for n in chain:
             model.graph.node.remove(n)
     drop_unused(model)
+
+
+def _is_picture(graph: Graph, node: onnx.NodeProto | None) -> bool:
+    """Does the node hand on a picture's bytes as floats: a cast, or a cast's output in another order?"""
+    while node is not None and node.op_type in ("Reshape", "Transpose"):
+        node = graph.producer.get(node.input[0])
+    return node is not None and node.op_type == "Cast"
 
 
 def drop_unused(model: onnx.ModelProto) -> None:

@@ -6,13 +6,12 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import onnx
 from onnxruntime.quantization import QuantType
 from onnxruntime.quantization.calibrate import TensorsData
 from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
 
-from rsb_pose_ros.quantization.graph import CONVOLUTIONS, Graph, drop_unused
+from rsb_pose_ros.quantization.graph import CONVOLUTIONS, Graph
 
 
 @dataclass(frozen=True)
@@ -85,42 +84,22 @@ def insert(
     finally:
         logging.disable(logging.NOTSET)
     quantized = quantizer.model.model
-    if not recipe.symmetric:
-        read_pictures_directly(quantized)
     _only_onnx_domain(quantized, model)
     return quantized
-
-
-def read_pictures_directly(model: onnx.ModelProto) -> None:
-    """Where a uint8 picture is cast to float only to be quantized with scale 1, take the picture itself, in place."""
-    graph = Graph(model)
-    for cast in graph.of("Cast"):
-        readers = graph.consumers.get(cast.output[0], [])
-        if len(readers) != 1 or readers[0].op_type != "QuantizeLinear":
-            continue
-        scale, zero = (graph.constant(name) for name in readers[0].input[1:3])
-        if scale is None or zero is None or zero.dtype != np.uint8 or float(scale) != 1 or int(zero) != 0:
-            continue
-        for reader in graph.consumers[readers[0].output[0]]:
-            for i, name in enumerate(reader.input):
-                if name == readers[0].output[0]:
-                    reader.input[i] = cast.input[0]
-        model.graph.node.remove(readers[0])
-        model.graph.node.remove(cast)
-    drop_unused(model)
 
 
 def pictures(model: onnx.ModelProto) -> list[str]:
     """Float tensors that hold a uint8 picture and are read by convolutions alone: their range is 0 … 255."""
     graph = Graph(model)
-    inputs = {i.name for i in model.graph.input if i.type.tensor_type.elem_type == onnx.TensorProto.UINT8}
-    return [
-        cast.output[0]
-        for cast in graph.of("Cast")
-        if (graph.producer.get(cast.input[0]) is None and cast.input[0] in inputs)
-        or {graph.named[n].input[0] for n in graph.before([cast]) if graph.named[n].input} & inputs
-        if all(n.op_type in CONVOLUTIONS for n in graph.consumers.get(cast.output[0], []))
-    ]  # fmt: skip
+    bytes_in = {i.name for i in model.graph.input if i.type.tensor_type.elem_type == onnx.TensorProto.UINT8}
+    found = []
+    for node in graph.of("Cast", "Reshape", "Transpose"):
+        readers = graph.consumers.get(node.output[0], [])
+        path = [node, *(graph.named[name] for name in graph.before([node]))]
+        only_moved = all(n.op_type in ("Cast", "Reshape", "Transpose") for n in path)
+        if only_moved and bytes_in & {n.input[0] for n in path} and readers:
+            found += [node.output[0]] if all(n.op_type in CONVOLUTIONS for n in readers) else []
+    return found
 
 
 def _only_onnx_domain(quantized: onnx.ModelProto, model: onnx.ModelProto) -> None:
