@@ -44,7 +44,7 @@ def main() -> int:
         "--part",
         default="all",
         choices=("all", "training", "held-out"),
-        help="frames: the halves are alternating blocks of 100 (docs/pose-transformer.md)",
+        help="frames: the first half of the time is for training, the second is held out",
     )
     parser.add_argument("--joints", action="store_true", help="each joint's mean error, before and after")
     parser.add_argument("--groups", action="store_true", help="each camera pair by itself")

@@ -16,6 +16,7 @@ from rsb_pose_ros.model.pose_transformer import StochasticDepth
 from rsb_pose_ros.model.softargmax import views_of
 from rsb_pose_ros.model.summary import summarise
 from rsb_pose_ros.training.export import check_graph, example_pair, export_pose_prior, export_stereo_pose
+from rsb_pose_ros.training.half_weights import rounded_to_half
 from rsb_pose_ros.training.pose_ablation import VARIANTS
 
 CONFIGS = Path(__file__).resolve().parents[2] / "config" / "models"
@@ -115,6 +116,11 @@ def test_the_refiner_alone_equals_pytorch_for_any_batch(tmp_path: Path) -> None:
     model = PoseTransformer(config).eval()
     torch.nn.init.normal_(model.head.weight, std=0.05)
     export_pose_prior(model, tmp_path / "ppt.onnx", {}, {"licence": "Apache-2.0"})
+    stored = sum(p.numel() for p in model.parameters())
+    assert (tmp_path / "ppt.onnx").stat().st_size < 3 * stored  # bytes: FP16, and the graph
+    exact, model = model, rounded_to_half(model)
+    with torch.no_grad():  # rounding moves joints by less than a millimetre
+        torch.testing.assert_close(model(joints := torch.randn(5, 17, 3)), exact(joints), atol=1e-3, rtol=0)
     session = onnxruntime.InferenceSession(tmp_path / "ppt.onnx", providers=["CPUExecutionProvider"])
     for batch in (1, 7):
         joints = torch.randn(batch, 17, 3)

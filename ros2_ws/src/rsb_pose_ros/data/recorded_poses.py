@@ -9,10 +9,8 @@ import numpy as np
 
 from rsb_pose_ros.skeleton import JOINT_COUNT
 
-BLOCK = 100
-"""Frames that stay together in a split: neighbours in time are nearly the same picture."""
-GUARD = 10
-"""Frames at both ends of a training block that nobody trains on, so that no test frame has a training neighbour."""
+GUARD = 50
+"""Frames between the halves that belong to neither: neighbours in time are nearly the same picture."""
 
 PARTS = ("all", "training", "held-out")
 
@@ -73,15 +71,15 @@ class RecordedPoses:
         return len(self.group)
 
     def part(self, name: str) -> RecordedPoses:
-        """'all'; 'training': every other block of frames, its ends cut off; 'held-out': the blocks between, whole.
+        """'all'; 'training': the first half of the time, less its last frames; 'held-out': the second half.
 
         Of poses that do not follow each other every tenth is held out.
         """
-        inside = (self.frame % BLOCK >= GUARD) & (self.frame % BLOCK < BLOCK - GUARD)
-        even = self.frame // BLOCK % 2 == 0
+        middle = (int(self.frame.max(initial=0)) + 1) // 2
+        training, held_out = self.frame < middle - GUARD, self.frame >= middle
         if not self.sequence:
-            even, inside = self.frame % 10 != 0, np.ones(len(self), bool)
-        chosen = {"all": np.ones(len(self), bool), "training": even & inside, "held-out": ~even}
+            training, held_out = self.frame % 10 != 0, self.frame % 10 == 0
+        chosen = {"all": np.ones(len(self), bool), "training": training, "held-out": held_out}
         if name not in chosen:
             raise ValueError(f"part {name!r} is unknown; expected one of {', '.join(PARTS)}")
         return self[chosen[name]]

@@ -24,6 +24,7 @@ from rsb_pose_ros.inference.refiner import UNKNOWN_METRES
 from rsb_pose_ros.model import PoseTransformer, RSBPose
 from rsb_pose_ros.model.softargmax import STRIDE, views_of
 from rsb_pose_ros.skeleton import JOINT_COUNT
+from rsb_pose_ros.training.half_weights import rounded_to_half, store_in_half
 
 OPSET = 17
 """The lowest with LayerNormalization; what TensorRT 8.6 (JetPack 5) to 10 read."""
@@ -99,15 +100,16 @@ def export_stereo_pose(model: RSBPose, path: Path, record: dict[str, Any]) -> Mo
 def export_pose_prior(
     model: PoseTransformer, path: Path, configuration: dict[str, Any], record: dict[str, Any]
 ) -> ModelCard:
-    """Write the pose transformer's graph (dynamic batch: it serves recorded poses too) and card."""
+    """Write the pose transformer's graph (dynamic batch: it serves recorded poses too; weights in FP16) and card."""
     contract = expected_contract(POSE_REFINEMENT, 0)
     joints = torch.randn(2, JOINT_COUNT, 3) * 0.3 + torch.tensor([0, 0, 3.0])
     _export(
-        PoseRefinementGraph(model).eval(),
+        PoseRefinementGraph(rounded_to_half(model)).eval(),
         (joints,),
         path,
         contract,
         dynamic={"joints": {0: "batch"}, "refined": {0: "batch"}},
+        half=True,
     )
     card = ModelCard(
         name=path.stem,
@@ -134,8 +136,13 @@ def check_graph(model: onnx.ModelProto, static: bool) -> None:
         raise ValueError("the graph computes shapes at run time; expected static ones")
 
 
-def _export(model: nn.Module, inputs: tuple, path: Path, contract: dict, dynamic: dict | None) -> None:
-    """Trace, fold what is constant, check, write. Module scopes stay in the node names (`/network/backbone/…`)."""
+def _export(
+    model: nn.Module, inputs: tuple, path: Path, contract: dict, dynamic: dict | None, half: bool = False
+) -> None:
+    """Trace, fold what is constant, check, write. Module scopes stay in the node names (`/network/backbone/…`).
+
+    half: weights that FP16 holds exactly are stored so.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # tracing warns about every constant it bakes in, which is what is wanted
@@ -161,6 +168,8 @@ def _export(model: nn.Module, inputs: tuple, path: Path, contract: dict, dynamic
     del graph.opset_import[:]
     graph.opset_import.append(onnx.helper.make_opsetid("", OPSET))
     graph.producer_name = "rsb_pose_ros"
+    if half:
+        store_in_half(graph)
     check_graph(graph, static=dynamic is None)
     onnx.checker.check_model(graph, full_check=True)
     onnx.save(graph, path)
