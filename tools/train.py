@@ -19,6 +19,7 @@ EXAMPLES = """examples:
       --pretraining 0 --recorded ../shared/mhad_refine/subject_a.npz --output runs/ppt_mhad   # fine-tuned to one rig
   python tools/train.py end_to_end --config config/models/rsb_pose_edge.yaml --start runs/edge/final.pt --steps 1000 \\
       --rate 2e-4 --output runs/edge_joint
+  python tools/train.py average --start runs/edge_b/last.pt --tuned runs/edge_f/last.pt --share 0.75 --output runs/edge_g
   python tools/train.py finish --config config/models/rsb_pose_edge.yaml --start runs/edge_look/last.pt \\
       --transformer runs/ppt/best.pt --output runs/edge            # calibrated covariance, measured figures
 """
@@ -36,6 +37,7 @@ def main() -> int:
     end_to_end = stages.add_parser("end_to_end", help="co-keypoints and pose transformer together, after both alone")
     look = stages.add_parser("look", help="the second look alone, on top of trained co-keypoints; minutes")
     estimates = stages.add_parser("estimates", help="what a finished network triangulates, for `ppt --recorded`")
+    average = stages.add_parser("average", help="weights between a fine-tuned network and the one it started from")
     finish = stages.add_parser("finish", help="join both, fit the covariance's scale, measure on held-out pairs")
     for stage in (sce, end_to_end, ppt, look, estimates, finish):
         stage.add_argument("--start", type=Path, help="checkpoint of an earlier run whose weights to start from")
@@ -82,6 +84,10 @@ def main() -> int:
     look.add_argument("--steps", type=int, default=1200)
     estimates.add_argument("--seed", type=int, default=1_500_000_000, help="of the first pair")
     estimates.add_argument("--pairs", type=int, default=6000)
+    average.add_argument("--start", type=Path, required=True, help="checkpoint before fine-tuning")
+    average.add_argument("--tuned", type=Path, required=True, help="checkpoint after it")
+    average.add_argument("--share", type=float, default=0.75, help="of the latter, 0 to 1")
+    average.add_argument("--output", type=Path, required=True, help="folder for averaged.pt")
     finish.add_argument("--transformer", type=Path, required=True, help="pose transformer weights")
     finish.add_argument("--pairs", type=int, default=600, help="half of them fit, half measure")
     arguments = parser.parse_args()
@@ -90,7 +96,7 @@ def main() -> int:
 
     # The tails of softmaxes over whole volumes are denormal numbers, on which CPUs are a hundred times slower.
     torch.set_flush_denormal(True)
-    torch.set_num_threads(arguments.threads)
+    torch.set_num_threads(getattr(arguments, "threads", 1))
     try:
         return STAGES[arguments.stage](arguments)
     except (OSError, ValueError) as error:
@@ -211,6 +217,19 @@ def write_estimates(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def average_weights(arguments: argparse.Namespace) -> int:
+    from rsb_pose_ros.training import checkpoint
+    from rsb_pose_ros.training.weight_average import between
+
+    if not 0 <= arguments.share <= 1:
+        raise ValueError(f"--share is {arguments.share}; expected 0 to 1")
+    before, after = checkpoint.load(arguments.start), checkpoint.load(arguments.tuned)
+    kept = {key: after[key] for key in ("config", "pairs") if key in after}
+    weights = between(before["average"], after["average"], arguments.share)
+    checkpoint.save(arguments.output / "averaged.pt", average=weights, share=arguments.share, **kept)
+    return 0
+
+
 def finish_model(arguments: argparse.Namespace) -> int:
     import json
 
@@ -251,7 +270,9 @@ STAGES = {
     "sce": train_co_keypoints,
     "ppt": train_pose_prior,
     "look": train_look,
+    "end_to_end": train_co_keypoints,
     "estimates": write_estimates,
+    "average": average_weights,
     "finish": finish_model,
 }
 
