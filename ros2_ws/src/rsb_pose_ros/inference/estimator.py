@@ -18,10 +18,10 @@ from rsb_pose_ros.inference.track import FRAME_S, Track, plausible
 from rsb_pose_ros.inference.windows import person_window, search_windows, steady
 from rsb_pose_ros.stereo import StereoRig
 
-MIN_CONFIDENCE = 0.4
-KEEP = 0.6
+MIN_CONFIDENCE = 0.5
+KEEP = 0.5
 """A person that is followed is lost below this share of min_confidence: one blurred pair does not end a track."""
-GLIMPSE = 0.4
+GLIMPSE = 0.3
 """A search window in which a person is small needs only this share of min_confidence to be looked at closely."""
 CLOSER_LOOKS = 2
 
