@@ -31,6 +31,23 @@ EXAMPLES = """examples:
 """
 
 
+COMPANY_PAIRS = 18
+"""So often a picture of two people is shown: each part of it is searched at least once with one of them covered up."""
+COMPANY = 3
+"""People whom the estimator may follow there: one more than there are."""
+
+
+@dataclass(frozen=True)
+class Company:
+    """Two people after COMPANY_PAIRS pairs. found: how many of them are followed; wrong: people who are not there; twice:
+    answers about somebody who was answered about already; runs: of the network, a pair."""
+
+    found: int
+    wrong: int
+    twice: int
+    runs: float
+
+
 @dataclass(frozen=True)
 class Attempt:
     """One pair. tries: 1 … TRIES until the first person was reported, 0 for nobody; right: it was somebody who is there;
@@ -55,7 +72,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     import cv2
     from tqdm import tqdm
 
-    from rsb_pose_ros.benchmark.whole_pictures import peopled_pairs
+    from rsb_pose_ros.benchmark.whole_pictures import pairs_of_two, peopled_pairs
     from rsb_pose_ros.data.synthetic.test_set import TestSetDefinition
     from rsb_pose_ros.inference import StereoPoseEstimator
 
@@ -63,15 +80,21 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     if arguments.pairs < 1:
         raise ValueError(f"--pairs {arguments.pairs}; expected at least 1")
     definition = TestSetDefinition.from_yaml(arguments.definition)
-    pairs = peopled_pairs(definition.ranges, arguments.shared, arguments.bodies, arguments.pairs)
-    attempts: list[Attempt] = []
+    data = definition.ranges, arguments.shared, arguments.bodies
+    looks: list[tuple[Any, int, Any, int]] = [(peopled_pairs(*data, arguments.pairs), arguments.pairs, attempt, 1)]
+    looks += [(pairs_of_two(*data, max(arguments.pairs // 2, 1)), max(arguments.pairs // 2, 1), company, COMPANY)]
     estimator = None
-    for pair in tqdm(pairs, total=arguments.pairs, desc="pictures with people", unit="pair"):
-        if estimator is None:
-            estimator = StereoPoseEstimator(arguments.model, pair.rig, providers=["cpu"], threads=arguments.threads)
-        estimator.use_rig(pair.rig)
-        attempts.append(attempt(estimator, pair))
-    return {"benchmark": "finder", "model": arguments.model.stem, "pairs": arguments.pairs, **shares(attempts)}
+    outcomes: list[list[Any]] = []
+    for pairs, count, look, most in looks:
+        outcomes.append([])
+        for pair in tqdm(pairs, total=count, desc=f"pictures with people, {most} followed", unit="pair"):
+            if estimator is None:
+                estimator = StereoPoseEstimator(arguments.model, pair.rig, providers=["cpu"], threads=arguments.threads)
+            estimator.max_people = most
+            estimator.use_rig(pair.rig)
+            outcomes[-1].append(look(estimator, pair))
+    result = {"benchmark": "finder", "model": arguments.model.stem, "pairs": arguments.pairs}
+    return {**result, **shares(outcomes[0]), "company": company_shares(outcomes[1])}
 
 
 def attempt(estimator: Any, pair: Any) -> Attempt:
@@ -83,6 +106,32 @@ def attempt(estimator: Any, pair: Any) -> Attempt:
             there = any(is_there(found[0].keypoints[0], joints, pair.rig.projections) for joints in pair.people)
             return Attempt(tries, there, distance, count)
     return Attempt(0, False, distance, count)
+
+
+def company(estimator: Any, pair: Any) -> Company:
+    """Look at a pair of two people COMPANY_PAIRS times."""
+    people, runs = [], 0
+    for _ in range(COMPANY_PAIRS):
+        people = estimator.estimate(pair.left, pair.right)
+        runs += estimator.timing.runs
+    hits = np.array(
+        [[is_there(p.keypoints[0], joints, pair.rig.projections) for joints in pair.people] for p in people], bool
+    ).reshape(len(people), len(pair.people))
+    found, wrong = int(hits.any(0).sum()), int((~hits.any(1)).sum())
+    return Company(found, wrong, max(len(people) - found - wrong, 0), runs / COMPANY_PAIRS)
+
+
+def company_shares(companies: Sequence[Company]) -> dict[str, float]:
+    """Shares of the pairs, and runs of the network per pair."""
+    count = len(companies)
+    return {
+        "pairs": count,
+        "both": sum(c.found == 2 for c in companies) / count,
+        "one": sum(c.found == 1 for c in companies) / count,
+        "wrong": sum(c.wrong > 0 for c in companies) / count,
+        "twice": sum(c.twice > 0 for c in companies) / count,
+        "runs": sum(c.runs for c in companies) / count,
+    }
 
 
 def is_there(keypoints: np.ndarray, joints: np.ndarray, projections: np.ndarray) -> bool:
@@ -128,6 +177,15 @@ def _rows(result: dict[str, Any]) -> list[list[str]]:
     return [[name, str(row["pairs"]), *(f"{100 * row[c]:.0f} %" for c in columns)] for name, row in parts]
 
 
+def _of_company(result: dict[str, Any]) -> str:
+    two = {name: value if name in ("pairs", "runs") else 100 * value for name, value in result["company"].items()}
+    return (
+        f"Two people in sight (`max_people` {COMPANY}), {two['pairs']} pictures, each shown {COMPANY_PAIRS} times: both are "
+        f"followed\nin {two['both']:.0f} %, one of them in {two['one']:.0f} %; somebody who is not there in "
+        f"{two['wrong']:.0f} %, somebody twice in {two['twice']:.0f} %;\n{two['runs']:.1f} runs of the network a pair."
+    )
+
+
 _HEAD = ["nearest person", "pairs", "found at first", f"within {TRIES} pairs", "somebody who is not there"]
 
 
@@ -135,10 +193,10 @@ def text(result: dict[str, Any]) -> str:
     """The figures for people."""
     lines = [f"{result['model']} on {result['pairs']} whole pictures with people"]
     lines += ["  ".join(f"{cell:>18}" for cell in row) for row in [_HEAD, *_rows(result)]]
-    return "\n".join(lines)
+    return "\n".join([*lines, "", _of_company(result)])
 
 
 def markdown(result: dict[str, Any]) -> str:
     """The figures for docs/accuracy.md."""
     head = f"`{result['model']}`, {result['pairs']} whole pictures of random rigs (640 to 1280 pixels wide):"
-    return "\n".join([head, "", markdown_table(_HEAD, _rows(result))])
+    return "\n".join([head, "", markdown_table(_HEAD, _rows(result)), "", _of_company(result)])

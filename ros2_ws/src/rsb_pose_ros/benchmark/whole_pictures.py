@@ -51,6 +51,13 @@ def peopled_pairs(ranges: SyntheticConfig, shared: Path, bodies: Path, count: in
     return islice((pair for pair in pairs if len(pair.people)), count)
 
 
+def pairs_of_two(ranges: SyntheticConfig, shared: Path, bodies: Path, count: int) -> Iterator[WholePair]:
+    """The same with two people who can both be seen; raises as empty_pairs."""
+    seeds = range(FIRST_SEED_WITH_PEOPLE, FIRST_SEED_WITH_PEOPLE + 100 * count)
+    pairs = whole_pairs(replace(ranges, empty_share=0.0, second_person_share=1.0), shared, bodies, seeds)
+    return islice((pair for pair in pairs if len(pair.people) == 2), count)
+
+
 def whole_pairs(ranges: SyntheticConfig, shared: Path, bodies: Path, seeds: range) -> Iterator[WholePair]:
     """The pairs of these seeds, from what is kept for evaluation."""
     pairs = SyntheticPairs(ranges, shared, bodies, split="val")

@@ -14,26 +14,30 @@ from rsb_pose_ros.inference.engine import EngineSettings
 from rsb_pose_ros.inference.network import CropObserver, StereoPoseNetwork, Timing
 from rsb_pose_ros.inference.person import Person
 from rsb_pose_ros.inference.providers import Provider
-from rsb_pose_ros.inference.track import FRAME_S, Track, plausible
-from rsb_pose_ros.inference.windows import person_window, search_windows, steady
+from rsb_pose_ros.inference.search import PersonSearch, accepted
+from rsb_pose_ros.inference.track import FORGET_S, FRAME_S, Track
+from rsb_pose_ros.inference.windows import person_window, steady
 from rsb_pose_ros.stereo import StereoRig
 
 MIN_CONFIDENCE = 0.5
 KEEP = 0.5
 """A person that is followed is lost below this share of min_confidence: one blurred pair does not end a track."""
-GLIMPSE = 0.3
-"""A search window in which a person is small needs only this share of min_confidence to be looked at closely."""
-CLOSER_LOOKS = 2
+SEARCH_EVERY = 3
+"""While somebody is followed and there may be more people, somebody else is looked for in every third pair."""
 
 
 class StereoPoseEstimator:
-    """Finds and follows one person in raw stereo pairs.
+    """Finds and follows people in raw stereo pairs; the network sees one person at a time, so each has a window and a run.
 
     Nobody followed: the whole view is searched in one run; if nobody sure is there, one more window (overlapping tiles of
     the view, in turn from pair to pair). The better glimpse is looked at closely, at most twice, and is accepted with a
     score of min_confidence: at most 4 runs. Somebody followed: one run on a window around where the person must
-    be now; if its score falls under 0.6 · min_confidence or the pose cannot be a person, the same pair is searched, so
-    that no pair costs more than 5 runs.
+    be now; a person whose score falls under KEEP · min_confidence, or whose pose cannot be a person's, is lost. If that
+    leaves nobody, the same pair is searched, so that no pair costs more than 5 runs.
+
+    max_people above 1: while fewer are followed, somebody else is looked for in every third pair, in one window after the
+    other, with those known covered up: 1 to 3 runs more; and whoever was lost a moment ago, where they must be now. So n
+    people cost n runs a pair, and on average half a run more.
 
     The same pairs in the same order give the same people, ids included. Not thread-safe.
     """
@@ -46,18 +50,23 @@ class StereoPoseEstimator:
         providers: str | Sequence[str | Provider] | None = None,
         threads: int = 0,
         min_confidence: float = MIN_CONFIDENCE,
+        max_people: int = 1,
         engines: EngineSettings | None = None,
         exact_model: bool = False,
     ) -> None:
         """model: a stereo_pose .onnx with its card; rig: the calibration of the raw images.
 
         providers, threads, engines: see ModelSession; min_confidence: score (mean joint confidence) of a person
-        that is accepted, in 0…1. exact_model: never run the twin for CPUs that the model's card may name instead.
-        Raises ModelError; ValueError for a min_confidence outside 0…1.
+        that is accepted, in 0…1. max_people: that are followed at the same time. exact_model: never run the twin for CPUs
+        that the model's card may name instead.
+        Raises ModelError; ValueError for a min_confidence outside 0…1, a max_people below 1.
         """
         if not 0 <= min_confidence <= 1:
             raise ValueError(f"min_confidence is {min_confidence}; expected 0 to 1")
+        if max_people < 1:
+            raise ValueError(f"max_people is {max_people}; expected at least 1")
         self.min_confidence = min_confidence
+        self.max_people = max_people
         self._network = StereoPoseNetwork(
             model, providers=providers, threads=threads, engines=engines, exact_model=exact_model
         )
@@ -85,8 +94,8 @@ class StereoPoseEstimator:
 
     @property
     def following(self) -> bool:
-        """Whether a person is followed, so that the next pair costs one run."""
-        return self._track is not None and not self._track.lost
+        """Whether anybody is followed."""
+        return any(not track.lost for track in self._tracks.values())
 
     @property
     def observer(self) -> CropObserver | None:
@@ -99,25 +108,26 @@ class StereoPoseEstimator:
 
     def reset(self) -> None:
         """Forget everybody; ids start at 0 again (use it when time jumps, as when a recording starts over)."""
-        self._track: Track | None = None
+        self._tracks: dict[int, Track] = {}
         self._next_id = 0
-        self._next_tile = 0
+        self._pairs = 0
         self._clock = 0.0
+        self._search.start_over()
 
     def use_rig(self, rig: StereoRig) -> None:
         """Work with another calibration from the next pair on, and forget everybody."""
         self.rig = rig
-        self._windows = search_windows(rig, self._network.size, self._network.disparity_range)
+        self._search = PersonSearch(self._network, rig)
         self.reset()
 
     def warm_up(self) -> None:
         """Run once on black windows: builds engines and fills caches, so that the first pair is not the slow one."""
         width, height = self.rig.cameras[0].size
         black = np.zeros((height, width), np.uint8)
-        self._network.look(self.rig, black, black, self._windows[0], "coarse")
+        self._network.look(self.rig, black, black, self._search.windows[0], "coarse")
 
     def estimate(self, left: np.ndarray, right: np.ndarray, stamp: float | None = None) -> list[Person]:
-        """People in one raw pair: at most one (the network is a single-person network), or none.
+        """People in one raw pair, max_people at most, in the order of their ids.
 
         left, right: (H, W, 3) BGR or (H, W) uint8, both of the same kind, of the calibrated size. stamp: capture time
         in seconds; without it pairs are taken to be 1/30 s apart. A stamp that goes back resets the estimator.
@@ -132,56 +142,62 @@ class StereoPoseEstimator:
         if now < self._clock:
             self.reset()
         self._clock = now
-        person = self._follow(left, right, now) or self._search(left, right)
-        if person is None:
-            if self._track is not None:
-                self._track.lost = True
-            return []
-        return [self._identified(person, now)]
+        self._pairs += 1
+        people = self._follow(left, right, now)
+        newcomer = self._newcomer(left, right, people, now)
+        if newcomer is not None:
+            lost = [track for track in self._tracks.values() if track.lost]
+            people.append(self._identified(newcomer, now, lost))
+        self._tracks = {i: t for i, t in self._tracks.items() if not t.lost or now - t.stamp <= FORGET_S}
+        return sorted(people, key=lambda person: person.id)
 
-    def _follow(self, left: np.ndarray, right: np.ndarray, now: float) -> Person | None:
-        if self._track is None or self._track.lost:
-            return None
-        crop = person_window(self._track.predicted(now), self._track.person.confidence, self.rig, self._network.size)
+    def _follow(self, left: np.ndarray, right: np.ndarray, now: float) -> list[Person]:
+        """Everybody who is followed and still there; windows that end on one and the same person are one track."""
+        people: list[Person] = []
+        for track in [t for t in self._tracks.values() if not t.lost]:
+            person = self._look_where_expected(left, right, track, now)
+            if person is None or any(person.is_same(other) for other in people):
+                track.lost = True
+                continue
+            people.append(self._identified(person, now, [track]))
+            track.lost = people[-1].id != track.person.id
+        return people
+
+    def _look_where_expected(self, left: np.ndarray, right: np.ndarray, track: Track, now: float) -> Person | None:
+        crop = person_window(track.predicted(now), track.person.confidence, self.rig, self._network.size)
         if crop is None:
             return None
-        crop = steady(self._track.person.crop, crop)
+        crop = steady(track.person.crop, crop)
         person = self._network.look(self.rig, left, right, crop, "fine")
-        return person if self._accepted(person, KEEP * self.min_confidence) else None
+        return person if accepted(person, KEEP * self.min_confidence) else None
 
-    def _search(self, left: np.ndarray, right: np.ndarray) -> Person | None:
-        glimpse = self._network.look(self.rig, left, right, self._windows[0], "coarse")
-        if not self._accepted(glimpse, self.min_confidence) and len(self._windows) > 1:
-            # A faint glimpse of the whole view must not keep a person from being seen who fills a tile.
-            window = self._windows[1 + self._next_tile % (len(self._windows) - 1)]
-            self._next_tile += 1
-            closer = self._network.look(self.rig, left, right, window, "coarse")
-            glimpse = max(glimpse, closer, key=lambda person: person.score)
-        if not self._accepted(glimpse, GLIMPSE * self.min_confidence):
+    def _newcomer(self, left: np.ndarray, right: np.ndarray, people: Sequence[Person], now: float) -> Person | None:
+        """Somebody who is not followed yet, or was lost a moment ago, if it is time to look."""
+        if not people:
+            return self._search.somebody(left, right, self.min_confidence)
+        if len(people) >= self.max_people:
             return None
-        person = glimpse
-        for _ in range(CLOSER_LOOKS):
-            crop = person_window(person.keypoints, person.confidence, self.rig, self._network.size)
-            if crop is None:
-                return None
-            person = self._network.look(self.rig, left, right, crop, "fine")
-            if not self._accepted(person, GLIMPSE * self.min_confidence):
-                return None
-        return person if self._accepted(person, self.min_confidence) else None
+        lost = [t for t in self._tracks.values() if t.lost and 0 < now - t.stamp <= FORGET_S]
+        if self._pairs % SEARCH_EVERY == 0:
+            return self._search.somebody_else(left, right, self.min_confidence, people)
+        if lost:
+            latest = max(lost, key=lambda track: track.stamp)
+            person = self._look_where_expected(left, right, latest, now)
+            if person is not None and person.score >= self.min_confidence:
+                return None if any(person.is_same(other) for other in people) else person
+        return None
 
-    @staticmethod
-    def _accepted(person: Person, score: float) -> bool:
-        return person.score >= score and plausible(person.joints, person.confidence)
-
-    def _identified(self, person: Person, now: float) -> Person:
-        known = self._track is not None and self._track.recognises(person.joints, now)
-        if known and self._track is not None:
-            person = replace(person, id=self._track.person.id)
-            self._track = self._track.moved(person, now)
+    def _identified(self, person: Person, now: float, tracks: Sequence[Track]) -> Person:
+        """The person with the id of the nearest of the tracks that may be of the same one, or with a new id."""
+        known = [track for track in tracks if track.recognises(person.joints, now)]
+        if known:
+            nearest = min(known, key=lambda track: track.distance(person.joints))
+            person = replace(person, id=nearest.person.id)
+            self._tracks[person.id] = nearest.moved(person, now)
         else:
             person = replace(person, id=self._next_id)
             self._next_id += 1
-            self._track = Track(person, np.zeros((2, 2)), now)
+            self._tracks[person.id] = Track(person, np.zeros((2, 2)), now)
         return person
 
 

@@ -15,6 +15,7 @@ from rsb_pose_ros.inference.medians import median
 from rsb_pose_ros.inference.person import Person
 from rsb_pose_ros.inference.providers import Provider
 from rsb_pose_ros.inference.session import ModelSession
+from rsb_pose_ros.inference.windows import person_boxes
 from rsb_pose_ros.stereo import StereoCrop, StereoRig, WindowCutter
 
 NEAREST_DEPTH_M = 0.05
@@ -66,10 +67,19 @@ class StereoPoseNetwork:
         self.observer: CropObserver | None = None
         self._cutter: WindowCutter | None = None
 
-    def look(self, rig: StereoRig, left: np.ndarray, right: np.ndarray, crop: StereoCrop, stage: str) -> Person:
+    def look(
+        self,
+        rig: StereoRig,
+        left: np.ndarray,
+        right: np.ndarray,
+        crop: StereoCrop,
+        stage: str,
+        covered: Sequence[Person] = (),
+    ) -> Person:
         """The network's answer for one pair of windows, whatever its confidence. Its id is −1.
 
-        left, right: raw images (H, W, 3) BGR or (H, W), uint8; stage: "coarse" or "fine", for the observer.
+        left, right: raw images (H, W, 3) BGR or (H, W), uint8; stage: "coarse" or "fine", for the observer; covered:
+        people whom the network shall not see.
         """
         start = time.perf_counter()
         if self._cutter is None or self._cutter.rig is not rig:
@@ -77,6 +87,8 @@ class StereoPoseNetwork:
         projections = self._cutter.projections(crop)
         crops, cameras = self._bound.inputs["crops"][0], self._bound.inputs["projections"][0]
         self._cutter.cut(left, right, crop, out=crops)
+        for person in covered:
+            _cover(crops, person, crop)
         cameras[:] = projections
         if self.observer is not None:
             self.observer(crops.copy(), cameras.copy(), stage)
@@ -84,6 +96,16 @@ class StereoPoseNetwork:
         outputs = {name: array[0] for name, array in self._bound.run().items()}
         self.timing = self.timing.plus(cut - start, time.perf_counter() - cut)
         return read_person(outputs, projections, crop)
+
+
+def _cover(crops: np.ndarray, person: Person, crop: StereoCrop) -> None:
+    """Black out a person in both windows (2, S, S, 3), in place: what lies beyond a picture's edge is black, too."""
+    boxes = person_boxes(person.keypoints, person.confidence)
+    if np.isnan(boxes).any():
+        return
+    corners = crop.from_rectified(boxes.reshape(2, 2, 2))
+    for window, (low, high) in zip(crops, corners.clip(-1, crop.size).round().astype(int) + 1, strict=True):
+        window[max(low[1] - 1, 0) : high[1], max(low[0] - 1, 0) : high[0]] = 0
 
 
 def read_person(outputs: dict[str, np.ndarray], projections: np.ndarray, crop: StereoCrop) -> Person:

@@ -6,7 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from rsb_pose_ros.inference.medians import median
 from rsb_pose_ros.stereo import StereoCrop
+
+SAME_SHARE = 0.2
+"""Two answers whose joints lie nearer together, in shares of the body's extent in the picture, are of one person."""
 
 
 @dataclass(frozen=True)
@@ -38,3 +42,12 @@ class Person:
     def valid(self) -> np.ndarray:
         """(17,) bool: joints that have a 3D position."""
         return np.isfinite(self.joints).all(-1)
+
+    def is_same(self, other: Person) -> bool:
+        """Whether two answers about one pair are of one and the same person: their keypoints fall together in both views."""
+        both = self.valid & other.valid
+        if not both.any():
+            return False
+        apart = np.linalg.norm(self.keypoints - other.keypoints, axis=-1).max(0)[both]
+        extents = [float(np.ptp(person.keypoints[0, both], axis=0).max()) for person in (self, other)]
+        return float(median(apart)) <= SAME_SHARE * max(extents)

@@ -89,8 +89,16 @@ class Track:
         gap = stamp - self.stamp
         if not 0 <= gap <= FORGET_S:
             return False
-        before, after = (median(points[np.isfinite(points[:, 2])]) for points in (self.person.joints, joints))
         reach = REACH_M + FASTEST_M_S * gap
         # Depth is the noisiest coordinate, the more so the farther away; across the line of sight is what counts.
+        across, along, depth = self._away(joints)
+        return across <= reach and along <= reach + DEPTH_NOISE * depth
+
+    def distance(self, joints: np.ndarray) -> float:
+        """Metres across the line of sight between the body's middle now, from joints (17, 3), and when it was seen last."""
+        return self._away(joints)[0]
+
+    def _away(self, joints: np.ndarray) -> tuple[float, float, float]:
+        before, after = (median(points[np.isfinite(points[:, 2])]) for points in (self.person.joints, joints))
         across = math.dist(before[:2] / before[2] * after[2], after[:2])
-        return across <= reach and abs(after[2] - before[2]) <= reach + DEPTH_NOISE * float(after[2])
+        return across, abs(float(after[2] - before[2])), float(after[2])

@@ -16,6 +16,8 @@ PLACING_CONFIDENCE = 0.3
 """A joint less certain than this does not place the window, while enough others do."""
 PLACING_JOINTS = 5
 """So many joints place a window; with fewer trusted ones all of them are used."""
+BODY_MARGIN = 0.12
+"""A body reaches so far beyond its joints, in shares of their extent."""
 SMALLEST_WINDOW_M = 0.8
 """Side of a person's window at the person's depth, metres: a crouching adult or a small child still fits."""
 LARGEST_WINDOW = 1.25
@@ -95,9 +97,7 @@ def person_window(keypoints: np.ndarray, confidence: np.ndarray, rig: StereoRig,
     disparity = keypoints[0, :, 0] - keypoints[1, :, 0]
     with np.errstate(invalid="ignore"):
         known = np.isfinite(keypoints).all((0, 2)) & (disparity - principal > 0)
-    trusted = known & (confidence >= PLACING_CONFIDENCE)
-    if trusted.sum() < PLACING_JOINTS:
-        trusted = known
+    trusted = _trusted(known, confidence)
     if not trusted.any():
         return None
     trunk = trusted & _TRUNK
@@ -107,6 +107,24 @@ def person_window(keypoints: np.ndarray, confidence: np.ndarray, rig: StereoRig,
     largest = LARGEST_WINDOW * max(rig.cameras[0].size)
     side = min(max(PERSON_MARGIN * float((high - low).max()), smallest), largest)
     return StereoCrop.centred((low + high) / 2, side, offset, size)
+
+
+def _trusted(known: np.ndarray, confidence: np.ndarray) -> np.ndarray:
+    trusted = known & (confidence >= PLACING_CONFIDENCE)
+    return trusted if trusted.sum() >= PLACING_JOINTS else known
+
+
+def person_boxes(keypoints: np.ndarray, confidence: np.ndarray) -> np.ndarray:
+    """(2, 4) x_min, y_min, x_max, y_max around a person in both views, rectified pixels; NaN where no joint has a place.
+
+    keypoints: (2, 17, 2) rectified pixels; confidence: (17,). Flesh and clothes reach BODY_MARGIN beyond the joints.
+    """
+    trusted = _trusted(np.isfinite(keypoints).all((0, 2)), confidence)
+    if not trusted.any():
+        return np.full((2, 4), np.nan)
+    low, high = keypoints[:, trusted].min(1), keypoints[:, trusted].max(1)
+    margin = BODY_MARGIN * (high - low).max()
+    return np.concatenate([low - margin, high + margin], axis=1)
 
 
 def steady(previous: StereoCrop, wanted: StereoCrop) -> StereoCrop:

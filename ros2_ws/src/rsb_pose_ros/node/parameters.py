@@ -82,6 +82,13 @@ class Parameters:
     min_confidence: float = _setting(
         MIN_CONFIDENCE, "A person found is reported from this mean joint confidence on.", low=0.0, high=1.0, live=True
     )
+    max_people: int = _setting(
+        1,
+        "So many people are followed at the same time, each by a run of the network per pair.",
+        low=1,
+        high=20,
+        live=True,
+    )
     smoothing: bool = _setting(True, "Smooth each joint over time with a One-Euro filter.", live=True)
     smoothing_min_cutoff: float = _setting(
         PersonSmoother.min_cutoff,

@@ -153,6 +153,7 @@ class PoseWorker:
                 calibration[0],
                 **self._runtime(parameters),
                 min_confidence=parameters.min_confidence,
+                max_people=parameters.max_people,
             )
             estimator.warm_up()
             # What was loaded stays: the garbage collector need not walk through it while pairs are worked on.
@@ -215,7 +216,7 @@ class PoseWorker:
         taken = time.monotonic()
         left, right = (self._picture(*view) for view in zip((pair.left, pair.right), self._topics, strict=True))
         decoded = time.monotonic()
-        estimator.min_confidence = parameters.min_confidence
+        estimator.min_confidence, estimator.max_people = parameters.min_confidence, parameters.max_people
         try:
             people = estimator.estimate(left, right, pair.stamp)
         except ValueError as error:  # its word for pictures that do not fit the calibration

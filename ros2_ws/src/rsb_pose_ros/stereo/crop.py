@@ -90,3 +90,8 @@ class StereoCrop:
         """Crop pixels (2, N, 2) → pixels of the rectified full-resolution views (2, N, 2)."""
         origin = np.array([[self.left, self.top], [self.right, self.top]])[:, None]
         return (keypoints + 0.5) * self.scale + origin - 0.5
+
+    def from_rectified(self, points: np.ndarray) -> np.ndarray:
+        """Pixels of the rectified full-resolution views (2, N, 2) → crop pixels (2, N, 2)."""
+        origin = np.array([[self.left, self.top], [self.right, self.top]])[:, None]
+        return (points + 0.5 - origin) / self.scale - 0.5

@@ -1,0 +1,72 @@
+"""Finding somebody who is not followed yet: windows over the whole view, then closer looks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from rsb_pose_ros.inference.network import StereoPoseNetwork
+from rsb_pose_ros.inference.person import Person
+from rsb_pose_ros.inference.track import plausible
+from rsb_pose_ros.inference.windows import person_window, search_windows
+from rsb_pose_ros.stereo import StereoRig
+
+GLIMPSE = 0.3
+"""A search window in which a person is small needs only this share of min_confidence to be looked at closely."""
+CLOSER_LOOKS = 2
+
+
+def accepted(person: Person, score: float) -> bool:
+    """Whether an answer of the network is somebody: sure enough, and shaped like a person."""
+    return person.score >= score and plausible(person.joints, person.confidence)
+
+
+class PersonSearch:
+    """Searches the views of one rig, a part of them in each pair."""
+
+    def __init__(self, network: StereoPoseNetwork, rig: StereoRig) -> None:
+        self.windows = search_windows(rig, network.size, network.disparity_range)
+        self._network, self._rig = network, rig
+        self.start_over()
+
+    def start_over(self) -> None:
+        """Take the windows in their first order again."""
+        self._tile, self._window = 0, 0
+
+    def somebody(self, left: np.ndarray, right: np.ndarray, min_confidence: float) -> Person | None:
+        """The person who is seen best in the whole view or in the next of its tiles: at most 4 runs of the network."""
+        glimpse = self._network.look(self._rig, left, right, self.windows[0], "coarse")
+        if not accepted(glimpse, min_confidence) and len(self.windows) > 1:
+            # A faint glimpse of the whole view must not keep a person from being seen who fills a tile.
+            window = self.windows[1 + self._tile % (len(self.windows) - 1)]
+            self._tile += 1
+            closer = self._network.look(self._rig, left, right, window, "coarse")
+            glimpse = max(glimpse, closer, key=lambda person: person.score)
+        return self._closer(left, right, glimpse, min_confidence)
+
+    def somebody_else(
+        self, left: np.ndarray, right: np.ndarray, min_confidence: float, known: Sequence[Person]
+    ) -> Person | None:
+        """Whoever is seen in the next window when those known are covered up: one run, at most three.
+
+        The network knows one person; it is the better seen one for whom it decides, pair after pair.
+        """
+        window = self.windows[self._window % len(self.windows)]
+        self._window += 1
+        glimpse = self._network.look(self._rig, left, right, window, "coarse", covered=known)
+        found = self._closer(left, right, glimpse, min_confidence)
+        return None if found is None or any(found.is_same(person) for person in known) else found
+
+    def _closer(self, left: np.ndarray, right: np.ndarray, glimpse: Person, min_confidence: float) -> Person | None:
+        if not accepted(glimpse, GLIMPSE * min_confidence):
+            return None
+        person = glimpse
+        for _ in range(CLOSER_LOOKS):
+            crop = person_window(person.keypoints, person.confidence, self._rig, self._network.size)
+            if crop is None:
+                return None
+            person = self._network.look(self._rig, left, right, crop, "fine")
+            if not accepted(person, GLIMPSE * min_confidence):
+                return None
+        return person if accepted(person, min_confidence) else None
