@@ -77,6 +77,16 @@ def picture(rig: StereoRig, joints: np.ndarray | None, grey_level: int = 40) -> 
     return views[0], views[1]
 
 
+def picture_of_several(rig: StereoRig, *people: np.ndarray, grey_level: int = 40) -> tuple[np.ndarray, np.ndarray]:
+    """Raw pictures of people who do not overlap."""
+    left, right = picture(rig, None, grey_level)
+    for joints in people:
+        for image, alone in zip((left, right), picture(rig, joints, grey_level), strict=True):
+            drawn = (alone != grey_level).any(-1)
+            image[drawn] = alone[drawn]
+    return left, right
+
+
 def _disc(image: np.ndarray, centre: np.ndarray, radius: float, colour: list[int]) -> None:
     """A disc with sub-pixel centre."""
     shift = 4

@@ -9,12 +9,11 @@ from rsb_pose_ros.inference.search import CLOSER_LOOKS
 from rsb_pose_ros.inference.windows import person_boxes
 from rsb_pose_ros.stereo import project
 from tests.inference.blob_model import write_blob_model
-from tests.inference.blob_scene import picture, pinhole_rig, standing_at
+from tests.inference.blob_scene import picture_of_several, pinhole_rig, standing_at
 
 RIG = pinhole_rig((1280, 720), 700.0, 0.12)
 FRAME = 1 / 30
 LEFT, RIGHT = standing_at(-1.6, 0, 3.4), standing_at(1.6, 0, 3.6)
-BACKGROUND = 40
 
 
 @pytest.fixture(scope="module")
@@ -23,14 +22,7 @@ def model(tmp_path_factory):
 
 
 def scene(*people: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Raw pictures of people who do not overlap."""
-    pictures = [picture(RIG, joints, BACKGROUND) for joints in people] or [picture(RIG, None, BACKGROUND)]
-    left, right = (np.maximum.reduce([p[view] for p in pictures]) for view in (0, 1))
-    for view, image in enumerate((left, right)):
-        for pair in pictures:
-            drawn = (pair[view] != BACKGROUND).any(-1)
-            image[drawn] = pair[view][drawn]
-    return left, right
+    return picture_of_several(RIG, *people)
 
 
 def in_company(model, **options) -> StereoPoseEstimator:

@@ -9,8 +9,10 @@ import pytest
 from visualization_msgs.msg import Marker
 
 from rsb_pose_ros.skeleton import BONES, INDEX, JOINT_COUNT, LEFT_RGB, RIGHT_RGB
-from tests.inference.blob_scene import standing_at
-from tests.node.stereo_camera import FRAME, OUTPUTS, stamp_of
+from tests.inference.blob_scene import picture_of_several, standing_at
+from tests.node.running_node import RunningNode
+from tests.node.stereo_camera import FRAME, OUTPUTS, image, stamp_of
+from tests.node.test_model_state import set_parameter
 
 pytestmark = pytest.mark.ros
 
@@ -164,3 +166,24 @@ def test_diagnostics_name_provider_model_calibration_and_latency(shared: Any, an
     latency = camera.values("latency")
     assert {f"{s}_{p}_ms" for s in ("wait", "decode", "network", "publish") for p in ("p50", "p95")} <= set(latency)
     assert all(camera.states[name].level == b"\x00" for name in ("model", "calibration"))
+
+
+def test_two_people_have_ids_of_their_own(tmp_path: Any, camera: Any, model: Any) -> None:
+    """Whoever comes later is found beside the one who is followed, once the node may follow two."""
+    near, far = standing_at(-0.9, 0.0, 3.0), standing_at(1.1, 0.0, 3.4)
+
+    def send(*people: np.ndarray) -> None:
+        camera.send_infos()
+        camera.send(*(image(view) for view in picture_of_several(camera.rig, *people)))
+
+    options = {"model": model, "diagnostics_period": 0.2, "smoothing": False}
+    with RunningNode(tmp_path / "node.log", "-r", f"__ns:=/{camera.namespace}", **options):
+        camera.until(lambda: any(p.poses for p in camera.received["poses"]), lambda: send(near))
+        assert set_parameter(camera, "max_people", 2).successful
+        camera.until(lambda: any(len(p.poses) == 34 for p in camera.received["poses"]), lambda: send(near, far))
+        camera.until(
+            lambda: any(c.width * c.height == 34 for c in camera.received["keypoints"]), lambda: send(near, far)
+        )
+        points = next(read_cloud(c) for c in camera.received["keypoints"] if c.width * c.height == 34)
+        assert [sorted(set(points["body"][i : i + 17])) for i in (0, 17)] == [[0], [1]]
+        assert_near(np.stack([points[axis] for axis in "xyz"], -1), np.concatenate([near, far]))
