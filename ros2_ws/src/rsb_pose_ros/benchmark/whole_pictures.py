@@ -12,7 +12,7 @@ import numpy as np
 from rsb_pose_ros.data.sample import VISIBLE
 from rsb_pose_ros.data.synthetic.camera_effects import expose
 from rsb_pose_ros.data.synthetic.config import SyntheticConfig
-from rsb_pose_ros.data.synthetic.generator import SyntheticPairs, render_view
+from rsb_pose_ros.data.synthetic.generator import Composition, SyntheticPairs, render_view
 from rsb_pose_ros.data.synthetic.visibility import joint_visibility
 from rsb_pose_ros.stereo import Camera, StereoRig, project
 
@@ -64,19 +64,27 @@ def whole_pairs(ranges: SyntheticConfig, shared: Path, bodies: Path, seeds: rang
     for seed in seeds:
         generator = np.random.default_rng(seed)
         what = pairs.compose(generator)
-        view, images, depths, kinds = what.view, [], [], []
-        for projection in view.projections:
-            camera = np.array([projection[0, 0], projection[1, 1], projection[0, 2], projection[1, 2]], np.float32)
-            origin = view.rotation.T @ [-projection[0, 3] / projection[0, 0], 0, 0]
-            rotation = view.rotation.astype(np.float32)
-            image, depth, kind = render_view(what, camera, origin.astype(np.float32), rotation, view.size)
-            images.append(image)
-            depths.append(depth)
-            kinds.append(kind)
-        left, right = expose(generator, np.stack(images), 1.0, pairs.config)
-        everybody = [mesh.joints @ view.rotation.T for mesh in what.people]
-        people = [j for j in everybody if in_sight(j, view.projections, np.stack(depths), np.stack(kinds))]
+        view = what.view
+        images, depths, kinds = both_views(what)
+        left, right = expose(generator, images, 1.0, pairs.config)
+        people = []
+        for k, mesh in enumerate(what.people):
+            joints = mesh.joints @ view.rotation.T
+            if in_sight(joints, view.projections, depths, kinds if k == 0 else both_views(what, k)[2]):
+                people.append(joints)
         yield WholePair(left, right, parallel_rig(view.projections, view.size), np.reshape(people, (-1, 17, 3)))
+
+
+def both_views(what: Composition, person: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(images (2, H, W, 3) float32, depths (2, H, W), kinds (2, H, W)) of whole pictures; person: see render_view."""
+    view, rendered = what.view, []
+    for projection in view.projections:
+        camera = np.array([projection[0, 0], projection[1, 1], projection[0, 2], projection[1, 2]], np.float32)
+        origin = view.rotation.T @ [-projection[0, 3] / projection[0, 0], 0, 0]
+        rotation = view.rotation.astype(np.float32)
+        rendered.append(render_view(what, camera, origin.astype(np.float32), rotation, view.size, person=person))
+    images, depths, kinds = (np.stack(values) for values in zip(*rendered, strict=True))
+    return images, depths, kinds
 
 
 def in_sight(joints: np.ndarray, projections: np.ndarray, depths: np.ndarray, kinds: np.ndarray) -> bool:

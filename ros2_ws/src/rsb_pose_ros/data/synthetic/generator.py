@@ -233,11 +233,15 @@ def render_view(
     rotation: np.ndarray,
     size: tuple[int, int],
     window: np.ndarray | None = None,
+    person: int = 0,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(image (H, W, 3) float32, depth (H, W), kind (H, W)) of one camera; arguments as those of scenes.cast."""
+    """(image (H, W, 3) float32, depth (H, W), kind (H, W)) of one camera; arguments as those of scenes.cast.
+
+    person: whose pixels are of kind PERSON; other people are things that hide.
+    """
     image, depth, kind = cast(what.scene, what.lighting, camera, origin, rotation, size, window)
     for k, mesh in enumerate([*what.people, *what.things]):
-        label = PERSON if k == 0 and what.present else OBJECT
+        label = PERSON if k == person and what.present else OBJECT
         draw(image, depth, kind, label, mesh, what.lighting, camera, origin, rotation)
     return image, depth, kind
 
