@@ -83,7 +83,7 @@ class Parameters:
         MIN_CONFIDENCE, "A person found is reported from this mean joint confidence on.", low=0.0, high=1.0, live=True
     )
     max_people: int = _setting(
-        1,
+        3,
         "So many people are followed at the same time, each by a run of the network per pair.",
         low=1,
         high=20,
