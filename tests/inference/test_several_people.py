@@ -111,6 +111,14 @@ def test_boxes_hold_the_body_and_leave_out_what_is_unsure():
     assert np.isnan(person_boxes(np.full((2, 17, 2), np.nan), confidence)).all()
 
 
+def test_fewer_people_are_followed_once_fewer_are_wanted(model):
+    eye = in_company(model, max_people=2)
+    eye.max_people = 1
+    for i in range(24, 30):
+        assert [p.id for p in eye.estimate(*scene(LEFT, RIGHT), stamp=i * FRAME)] == [0]
+        assert eye.timing.runs == 1
+
+
 def test_a_number_of_people_that_is_none_is_refused(model):
     with pytest.raises(ValueError, match="max_people is 0; expected at least 1"):
         StereoPoseEstimator(model, RIG, max_people=0)

@@ -143,8 +143,9 @@ class StereoPoseEstimator:
             self.reset()
         self._clock = now
         self._pairs += 1
+        missing = [track for track in self._tracks.values() if track.lost]
         people = self._follow(left, right, now)
-        newcomer = self._newcomer(left, right, people, now)
+        newcomer = self._newcomer(left, right, people, missing, now)
         if newcomer is not None:
             lost = [track for track in self._tracks.values() if track.lost]
             people.append(self._identified(newcomer, now, lost))
@@ -155,7 +156,8 @@ class StereoPoseEstimator:
         """Everybody who is followed and still there; windows that end on one and the same person are one track."""
         people: list[Person] = []
         for track in [t for t in self._tracks.values() if not t.lost]:
-            person = self._look_where_expected(left, right, track, now)
+            wanted = len(people) < self.max_people  # which may have been lowered
+            person = self._look_where_expected(left, right, track, now) if wanted else None
             if person is None or any(person.is_same(other) for other in people):
                 track.lost = True
                 continue
@@ -171,17 +173,18 @@ class StereoPoseEstimator:
         person = self._network.look(self.rig, left, right, crop, "fine")
         return person if accepted(person, KEEP * self.min_confidence) else None
 
-    def _newcomer(self, left: np.ndarray, right: np.ndarray, people: Sequence[Person], now: float) -> Person | None:
-        """Somebody who is not followed yet, or was lost a moment ago, if it is time to look."""
+    def _newcomer(
+        self, left: np.ndarray, right: np.ndarray, people: Sequence[Person], missing: Sequence[Track], now: float
+    ) -> Person | None:
+        """Somebody who is not followed yet, or has been missing for a moment, if it is time to look."""
         if not people:
             return self._search.somebody(left, right, self.min_confidence)
         if len(people) >= self.max_people:
             return None
-        lost = [t for t in self._tracks.values() if t.lost and 0 < now - t.stamp <= FORGET_S]
         if self._pairs % SEARCH_EVERY == 0:
             return self._search.somebody_else(left, right, self.min_confidence, people)
-        if lost:
-            latest = max(lost, key=lambda track: track.stamp)
+        if missing:
+            latest = max(missing, key=lambda track: track.stamp)
             person = self._look_where_expected(left, right, latest, now)
             if person is not None and person.score >= self.min_confidence:
                 return None if any(person.is_same(other) for other in people) else person
