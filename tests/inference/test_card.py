@@ -85,6 +85,13 @@ def test_a_card_with_a_gap(model, key):
         ("disparity_range_px", 3),
         ("disparity_range_px", ["low", "high"]),
         ("disparity_range_px", [1.0]),
+        ("uncertainty", 0.5),
+        ("uncertainty", {"confidence": [0.1]}),
+        ("uncertainty", {"confidence": [0.5, 0.1], "factors": [[1, 1, 1], [1, 1, 1]]}),
+        ("uncertainty", {"confidence": [0.1, 0.5], "factors": [[1, 1, 1], [1, 1, 0]]}),
+        ("uncertainty", {"confidence": [0.1], "factors": [[1, 1, "wide"]]}),
+        ("uncertainty", {"confidence": [], "factors": []}),
+        ("uncertainty", {"confidence": [0.1], "factors": [[1, 1, 1]], "correlation": 2}),
     ],
 )
 def test_a_card_with_a_value_of_another_kind(model, key, value):

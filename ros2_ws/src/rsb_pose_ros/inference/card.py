@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from rsb_pose_ros.inference.uncertainty import is_record
 from rsb_pose_ros.skeleton import JOINT_COUNT, JOINT_NAMES
 
 STEREO_POSE = "stereo_pose"
@@ -33,6 +34,7 @@ class ModelCard:
     "outputs": {name: Tensor}}; image_size: side of a crop, pixels; disparity_range_px: (lowest, highest) disparity in
     crop pixels that the stereo volume holds; configuration, training, measured: free-form records;
     attribution: notices that must travel with the model; cpu_twin: the file beside it to run on CPUs instead (twins.py);
+    uncertainty: how far its stated covariance is off, by confidence (uncertainty.py; tools/calibrate_uncertainty.py);
     other: keys which this version does not know, kept as found.
     """
 
@@ -49,6 +51,7 @@ class ModelCard:
     licence: str = ""
     attribution: tuple[Any, ...] = ()
     cpu_twin: str | None = None
+    uncertainty: dict[str, Any] | None = None
     other: dict[str, Any] = field(default_factory=dict)
 
 
@@ -91,8 +94,9 @@ def write_card(card: ModelCard, model: str | Path) -> Path:
     """Write the card beside the model and return its path. Keys in `other` are written at the top level."""
     content = asdict(card)
     content.update(content.pop("other"))
-    if not content["cpu_twin"]:
-        del content["cpu_twin"]
+    for key in ("cpu_twin", "uncertainty"):
+        if not content[key]:
+            del content[key]
     path = card_path(model)
     path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     return path
@@ -182,6 +186,10 @@ _KINDS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "joint_names": (
         lambda value: isinstance(value, list) and all(isinstance(v, str) for v in value),
         "a list of names",
+    ),
+    "uncertainty": (
+        is_record,
+        "confidence, K rising numbers, factors, K × 3 numbers above 0, and correlation, 0 to 1",
     ),
     "disparity_range_px": (lambda value: _are_numbers(value) and len(value) == 2, "[lowest, highest] in crop pixels"),
 }

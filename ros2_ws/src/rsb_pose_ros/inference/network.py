@@ -15,6 +15,7 @@ from rsb_pose_ros.inference.medians import median
 from rsb_pose_ros.inference.person import Person
 from rsb_pose_ros.inference.providers import Provider
 from rsb_pose_ros.inference.session import ModelSession
+from rsb_pose_ros.inference.uncertainty import Honesty
 from rsb_pose_ros.inference.windows import person_boxes
 from rsb_pose_ros.stereo import StereoCrop, StereoRig, WindowCutter
 
@@ -63,6 +64,7 @@ class StereoPoseNetwork:
         self.size = int(self.card.image_size or 0)
         low, high = self.card.disparity_range_px or (0.0, 0.0)
         self.disparity_range = (float(low), float(high))
+        self._honesty = Honesty.of_card(self.card.uncertainty)
         self.timing = Timing()
         self.observer: CropObserver | None = None
         self._cutter: WindowCutter | None = None
@@ -95,7 +97,7 @@ class StereoPoseNetwork:
         cut = time.perf_counter()
         outputs = {name: array[0] for name, array in self._bound.run().items()}
         self.timing = self.timing.plus(cut - start, time.perf_counter() - cut)
-        return read_person(outputs, projections, crop)
+        return read_person(outputs, projections, crop, self._honesty)
 
 
 def _cover(crops: np.ndarray, person: Person, crop: StereoCrop) -> None:
@@ -108,11 +110,14 @@ def _cover(crops: np.ndarray, person: Person, crop: StereoCrop) -> None:
         window[max(low[1] - 1, 0) : high[1], max(low[0] - 1, 0) : high[0]] = 0
 
 
-def read_person(outputs: dict[str, np.ndarray], projections: np.ndarray, crop: StereoCrop) -> Person:
+def read_person(
+    outputs: dict[str, np.ndarray], projections: np.ndarray, crop: StereoCrop, honesty: Honesty | None = None
+) -> Person:
     """A Person from one answer without its batch axis; what cannot be in front of the cameras becomes NaN.
 
-    projections: (2, 3, 4) of the crop cameras. A joint is invalid when its disparity is not positive, when its
-    position is not finite or not in front of the rig, or when it lies metres before or behind the rest of the body.
+    projections: (2, 3, 4) of the crop cameras; honesty: what the model's card says of its covariance. A joint is invalid
+    when its disparity is not positive, when its position is not finite or not in front of the rig, or when it lies metres
+    before or behind the rest of the body.
     """
     keypoints = outputs["keypoints"].astype(np.float64)
     joints, initial = outputs["joints"], outputs["joints_initial"]
@@ -130,6 +135,8 @@ def read_person(outputs: dict[str, np.ndarray], projections: np.ndarray, crop: S
         certain = np.where(valid & (confidence > 0), confidence, 0).astype(np.float32)
     joints, initial, covariance = (np.array(values, np.float32) for values in (joints, initial, covariance))
     joints[~valid], initial[~valid] = np.nan, np.nan
+    if honesty is not None:
+        covariance = honesty.state(covariance, confidence).astype(np.float32)
     covariance[~(valid & np.isfinite(covariance).all((1, 2)))] = np.nan
     return Person(
         id=-1,
