@@ -63,7 +63,7 @@ def test_nobody_is_found_twice_and_looking_costs_a_run_in_every_third_pair(model
         people = eye.estimate(*scene(LEFT), stamp=i * FRAME)
         assert len(people) <= 1
         runs.append(eye.timing.runs)
-    assert set(runs[8:]) <= {1, *range(2, 3 + CLOSER_LOOKS)}
+    assert set(runs[8:]) <= {1, *range(2, 3 + len(CLOSER_LOOKS))}
     assert sum(n > 1 for n in runs[8:]) == 6
 
 

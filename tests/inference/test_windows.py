@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from rsb_pose_ros.inference.person import Person
 from rsb_pose_ros.inference.windows import person_window, search_windows, searched_bounds, steady
 from rsb_pose_ros.stereo import StereoCrop, project
 from tests.inference.blob_scene import pinhole_rig, standing_at
@@ -52,43 +53,76 @@ def keypoints(joints: np.ndarray) -> np.ndarray:
     return project(joints.astype(np.float64), RIG.projections)
 
 
+def person(joints: np.ndarray, seen: np.ndarray | None = None, confidence: np.ndarray = SURE) -> Person:
+    """Somebody whose refined joints are `joints`, and whose keypoints are `seen` (2, 17, 2), or where the joints are."""
+    pixels = keypoints(joints) if seen is None else seen
+    return Person(0, joints, joints, confidence, np.zeros((17, 3, 3)), pixels, StereoCrop(0, 0, 0, 400, 256))
+
+
 def test_the_window_of_a_person_is_that_of_the_stereo_geometry():
     joints = standing_at(0.3, 0.1, 2.5)
-    crop = person_window(keypoints(joints), SURE, RIG, 256)
+    crop = person_window(person(joints), RIG, 256)
     expected = StereoCrop.around(joints, RIG.projections, 256)
     assert (crop.left, crop.top, crop.side) == pytest.approx((expected.left, expected.top, expected.side), abs=0.01)
     assert crop.right == pytest.approx(expected.right, abs=1)
 
 
+def test_the_window_moves_with_the_person_and_grows_with_the_margin():
+    somebody = person(standing_at(0.3, 0.1, 2.5))
+    still = person_window(somebody, RIG, 256)
+    moved = person_window(somebody, RIG, 256, shift=np.array([[30.0, -8.0], [25.0, -8.0]]))
+    assert (moved.left, moved.right, moved.top) == pytest.approx((still.left + 30, still.right + 25, still.top - 8))
+    wider = person_window(somebody, RIG, 256, margin=1.2)
+    assert wider.side == pytest.approx(1.2 * still.side)
+    assert wider.left + wider.side / 2 == pytest.approx(still.left + still.side / 2)
+
+
 def test_uncertain_joints_do_not_pull_the_window_away():
-    pixels = keypoints(standing_at(0, 0, 2.5))
-    expected = person_window(pixels, SURE, RIG, 256)
+    joints = standing_at(0, 0, 2.5)
+    expected = person_window(person(joints), RIG, 256)
     confidence = SURE.copy()
     confidence[9] = 0.05
-    wild = pixels.copy()
+    wild = keypoints(joints)
     wild[:, 9] = [[900, -300], [200, -300]]
-    window = person_window(wild, confidence, RIG, 256)
+    window = person_window(person(joints, wild, confidence), RIG, 256)
+    assert window.side == pytest.approx(expected.side, rel=0.02), "it counts where the transformer expects it"
+    astray = joints.copy()
+    astray[9] = [4.0, -3.0, 2.5]
+    window = person_window(person(astray, wild, confidence), RIG, 256)
     assert window.side <= expected.side
     assert abs(window.left - expected.left) < 0.2 * expected.side
     assert window.left - window.right == pytest.approx(expected.left - expected.right, abs=1)
 
 
+def test_legs_that_nobody_sees_stay_in_the_window():
+    """Else it would shrink around the upper body, and nothing could be sure of the legs ever again."""
+    joints = standing_at(0, 0, 2.5)
+    confidence = SURE.copy()
+    legs = [0, 1, 4, 5]
+    confidence[legs] = 0.1
+    seen = keypoints(joints)
+    seen[:, legs] = seen[:, 6:7]
+    window = person_window(person(joints, seen, confidence), RIG, 256)
+    assert window.side == pytest.approx(person_window(person(joints), RIG, 256).side, rel=0.02)
+    assert window.top + window.side > keypoints(joints)[0, legs, 1].max()
+
+
 def test_a_few_joints_close_together_still_get_a_window_for_a_body():
-    pixels = np.full((2, 17, 2), np.nan)
-    assert person_window(pixels, SURE, RIG, 256) is None
+    unknown, pixels = np.full((17, 3), np.nan), np.full((2, 17, 2), np.nan)
+    assert person_window(person(unknown, pixels), RIG, 256) is None
     pixels[:, 12:14] = keypoints(standing_at(0, 0, 2.0))[:, 12:14]
-    assert person_window(pixels, SURE, RIG, 256).side == pytest.approx(0.8 * 520 / 2)
+    assert person_window(person(unknown, pixels), RIG, 256).side == pytest.approx(0.8 * 520 / 2)
 
 
 def test_the_window_of_somebody_very_near_does_not_grow_beyond_the_picture():
-    window = person_window(keypoints(standing_at(0, 0, 0.4)), SURE, RIG, 256)
+    window = person_window(person(standing_at(0, 0, 0.4)), RIG, 256)
     assert window.side == pytest.approx(1.25 * 640)
     assert window.left + window.side / 2 == pytest.approx(320, abs=5)
 
 
 def test_joints_behind_infinity_place_no_window():
     behind = keypoints(standing_at(0, 0, 2.0))[::-1].copy()
-    assert person_window(behind, SURE, RIG, 256) is None
+    assert person_window(person(standing_at(0, 0, 2.0), behind), RIG, 256) is None
 
 
 @pytest.mark.parametrize(

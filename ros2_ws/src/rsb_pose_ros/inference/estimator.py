@@ -166,7 +166,7 @@ class StereoPoseEstimator:
         return people
 
     def _look_where_expected(self, left: np.ndarray, right: np.ndarray, track: Track, now: float) -> Person | None:
-        crop = person_window(track.predicted(now), track.person.confidence, self.rig, self._network.size)
+        crop = person_window(track.person, self.rig, self._network.size, shift=track.shift(now))
         if crop is None:
             return None
         crop = steady(track.person.crop, crop)

@@ -14,7 +14,8 @@ from rsb_pose_ros.stereo import StereoRig
 
 GLIMPSE = 0.3
 """A search window in which a person is small needs only this share of min_confidence to be looked at closely."""
-CLOSER_LOOKS = 2
+CLOSER_LOOKS = (1.3, 1.15)
+"""Margins of the windows of closer looks: a glimpse does not know well where a person ends."""
 
 
 def accepted(person: Person, score: float) -> bool:
@@ -62,8 +63,8 @@ class PersonSearch:
         if not accepted(glimpse, GLIMPSE * min_confidence):
             return None
         person = glimpse
-        for _ in range(CLOSER_LOOKS):
-            crop = person_window(person.keypoints, person.confidence, self._rig, self._network.size)
+        for margin in CLOSER_LOOKS:
+            crop = person_window(person, self._rig, self._network.size, margin=margin)
             if crop is None:
                 return None
             person = self._network.look(self._rig, left, right, crop, "fine")

@@ -68,11 +68,11 @@ class Track:
     stamp: float
     lost: bool = False
 
-    def predicted(self, stamp: float) -> np.ndarray:
-        """(2, 17, 2) keypoints at a later time: the body moved on with constant velocity. It only places a window."""
+    def shift(self, stamp: float) -> np.ndarray:
+        """(2, 2) pixels in both views by which the body has moved on at a later time, with constant velocity."""
         step = min(max(stamp - self.stamp, 0.0), LONGEST_STEP_S)
         limit = FARTHEST_SHIFT * self.person.crop.side
-        return self.person.keypoints + (self.velocity * step).clip(-limit, limit)[:, None]
+        return (self.velocity * step).clip(-limit, limit)
 
     def moved(self, person: Person, stamp: float) -> Track:
         """The track after the person was seen again."""

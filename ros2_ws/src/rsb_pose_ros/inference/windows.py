@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from rsb_pose_ros.inference.medians import median
+from rsb_pose_ros.inference.person import Person
 from rsb_pose_ros.skeleton import INDEX, JOINT_COUNT
-from rsb_pose_ros.stereo import CalibrationError, StereoCrop, StereoRig
+from rsb_pose_ros.stereo import CalibrationError, StereoCrop, StereoRig, project
 from rsb_pose_ros.stereo.crop import COARSE_SHIFT, PERSON_MARGIN
 
 _TRUNK = np.zeros(JOINT_COUNT, bool)
@@ -16,6 +17,8 @@ PLACING_CONFIDENCE = 0.3
 """A joint less certain than this does not place the window, while enough others do."""
 PLACING_JOINTS = 5
 """So many joints place a window; with fewer trusted ones all of them are used."""
+REACH_M = 1.3
+"""A joint that is only expected, farther across the line of sight from the body's middle, does not place the window."""
 BODY_MARGIN = 0.12
 """A body reaches so far beyond its joints, in shares of their extent."""
 SMALLEST_WINDOW_M = 0.8
@@ -87,26 +90,48 @@ def _tiles(bounds: np.ndarray, rig: StereoRig, size: int) -> list[StereoCrop]:
     return tiles
 
 
-def person_window(keypoints: np.ndarray, confidence: np.ndarray, rig: StereoRig, size: int) -> StereoCrop | None:
+def person_window(
+    person: Person, rig: StereoRig, size: int, *, shift: np.ndarray | None = None, margin: float = 1.0
+) -> StereoCrop | None:
     """Windows around a person, or None when no joint has a place.
 
-    keypoints: (2, 17, 2) rectified pixels; confidence: (17,). The measured keypoints place the window, not the 3D
-    joints: their depth noise would move it. Uncertain joints do not pull it away; the trunk's disparity is taken out.
+    shift: (2, 2) pixels by which the person has moved in both views since it was seen; margin: on the usual side.
+    Joints that the network is sure of place the window by their measured keypoints, and the trunk's give its disparity. The
+    others count where the pose transformer expects them: a window around the sure ones alone would cut off what is hidden
+    now, and nothing could be sure of it ever again.
     """
+    shift = np.zeros((2, 2)) if shift is None else shift
+    keypoints = person.keypoints + shift[:, None]
     principal = rig.projections[0, 0, 2] - rig.projections[1, 0, 2]
     disparity = keypoints[0, :, 0] - keypoints[1, :, 0]
     with np.errstate(invalid="ignore"):
         known = np.isfinite(keypoints).all((0, 2)) & (disparity - principal > 0)
-    trusted = _trusted(known, confidence)
+    trusted = _trusted(known, person.confidence)
     if not trusted.any():
         return None
     trunk = trusted & _TRUNK
     offset = float(median(disparity[trunk if trunk.any() else trusted]))
-    low, high = keypoints[0, trusted].min(0), keypoints[0, trusted].max(0)
+    outline = _outline(person, rig, known, trusted)
+    low, high = outline.min(0) + shift[0], outline.max(0) + shift[0]
     smallest = SMALLEST_WINDOW_M / rig.baseline * (offset - principal)
     largest = LARGEST_WINDOW * max(rig.cameras[0].size)
-    side = min(max(PERSON_MARGIN * float((high - low).max()), smallest), largest)
+    side = min(max(margin * PERSON_MARGIN * float((high - low).max()), smallest), largest)
     return StereoCrop.centred((low + high) / 2, side, offset, size)
+
+
+def _outline(person: Person, rig: StereoRig, known: np.ndarray, trusted: np.ndarray) -> np.ndarray:
+    """(N, 2) pixels of the left view that a window should hold: sure joints where they were seen, others as expected."""
+    sure = known & (person.confidence >= PLACING_CONFIDENCE)
+    expected = person.valid & ~sure
+    if not expected.any():
+        return person.keypoints[0, trusted]
+    pixels = project(person.joints[expected].astype(np.float64), rig.projections[:1])[0]
+    middle = median(np.concatenate([person.keypoints[0, sure], pixels]))
+    depth = float(median(person.joints[person.valid, 2]))
+    reach = REACH_M * rig.focal_length / depth
+    near = np.hypot(*(pixels - middle).T) <= reach
+    outline = np.concatenate([person.keypoints[0, sure], pixels[near]])
+    return outline if len(outline) else person.keypoints[0, trusted]
 
 
 def _trusted(known: np.ndarray, confidence: np.ndarray) -> np.ndarray:
