@@ -19,8 +19,8 @@ from rsb_pose_ros.inference.track import FORGET_S, FRAME_S, Track
 from rsb_pose_ros.inference.windows import person_window, steady
 from rsb_pose_ros.stereo import StereoRig
 
-MIN_CONFIDENCE = 0.5
-KEEP = 0.5
+MIN_CONFIDENCE = 0.7
+KEEP = 0.35
 """A person that is followed is lost below this share of min_confidence: one blurred pair does not end a track."""
 SEARCH_EVERY = 3
 """While somebody is followed and there may be more people, somebody else is looked for in every third pair."""

@@ -12,7 +12,7 @@ from rsb_pose_ros.inference.track import plausible
 from rsb_pose_ros.inference.windows import person_window, search_windows
 from rsb_pose_ros.stereo import StereoRig
 
-GLIMPSE = 0.3
+GLIMPSE = 0.2
 """A search window in which a person is small needs only this share of min_confidence to be looked at closely."""
 CLOSER_LOOKS = (1.3, 1.15)
 """Margins of the windows of closer looks: a glimpse does not know well where a person ends."""
