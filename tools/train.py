@@ -10,8 +10,8 @@ from pathlib import Path
 
 EXAMPLES = """examples:
   python tools/train.py sce --config config/models/rsb_pose_edge.yaml --blazepose cache/blazepose.pt \\
-      --steps 4000 --size 128 --output runs/edge_128
-  python tools/train.py sce --config config/models/rsb_pose_edge.yaml --start runs/edge_128/last.pt \\
+      --steps 700 --size 192 --rate 1e-3 --output runs/edge_192                     # cheaper pictures; 192 is the least
+  python tools/train.py sce --config config/models/rsb_pose_edge.yaml --start runs/edge_192/last.pt \\
       --steps 2000 --rate 5e-4 --output runs/edge_256
   python tools/train.py look --config config/models/rsb_pose_edge.yaml --start runs/edge_256/last.pt --output runs/edge_look
   python tools/train.py ppt --config config/models/rsb_pose_edge.yaml --steps 6000 --output runs/ppt
