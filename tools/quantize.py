@@ -122,7 +122,10 @@ def run(arguments: argparse.Namespace, folder: Path) -> None:
         result = quantize(graph, calibration, held_out, wishes, str(model), bars)
     output.parent.mkdir(parents=True, exist_ok=True)
     onnx.save(result.model, output)
-    record = result.record(wishes, calibration, held_out) | {"calibration_data": Path(arguments.calibration).name}
+    record = result.record(wishes, calibration, held_out) | {
+        "calibration_data": Path(arguments.calibration).name,
+        "calibration_sha256": calibration.sha256,
+    }
     if arguments.cpu_twin:
         record["cpu_twin"] = arguments.cpu_twin
     write_card_of(model, output, record)

@@ -50,6 +50,7 @@ def test_a_recording_calibrates_and_both_models_are_compared(model, tmp_path):
     card = read_card(tmp_path / "int8.onnx", STEREO_POSE)
     assert card.name == "int8"
     assert card.configuration["quantization"]["calibration_pairs"] == 2
+    assert len(card.configuration["quantization"]["calibration_sha256"]) == 64
     assert card.measured["against_float32"]["joint_mean_mm"] < 30
     assert len(card.measured["against_float32"]["mpjpe_mm"]) == 2
     estimator = StereoPoseEstimator(tmp_path / "int8.onnx", RIG, threads=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +38,15 @@ class Windows:
 
     def __len__(self) -> int:
         return len(self.feeds)
+
+    @property
+    def sha256(self) -> str:
+        """Of all that goes into the network, in its order."""
+        digest = hashlib.sha256()
+        for feed in self.feeds:
+            for name in sorted(feed):
+                digest.update(np.ascontiguousarray(feed[name]).tobytes())
+        return digest.hexdigest()
 
 
 def windows_of(estimator: StereoPoseEstimator, pairs: Iterable[Pair]) -> Windows:
