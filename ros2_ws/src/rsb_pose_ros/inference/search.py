@@ -56,10 +56,17 @@ class PersonSearch:
         window = self.windows[self._window % len(self.windows)]
         self._window += 1
         glimpse = self._network.look(self._rig, left, right, window, "coarse", covered=known)
-        found = self._closer(left, right, glimpse, min_confidence)
+        found = self._closer(left, right, glimpse, min_confidence, known)
         return None if found is None or any(found.is_same(person) for person in known) else found
 
-    def _closer(self, left: np.ndarray, right: np.ndarray, glimpse: Person, min_confidence: float) -> Person | None:
+    def _closer(
+        self,
+        left: np.ndarray,
+        right: np.ndarray,
+        glimpse: Person,
+        min_confidence: float,
+        covered: Sequence[Person] = (),
+    ) -> Person | None:
         if not accepted(glimpse, GLIMPSE * min_confidence):
             return None
         person = glimpse
@@ -67,7 +74,7 @@ class PersonSearch:
             crop = person_window(person, self._rig, self._network.size, margin=margin)
             if crop is None:
                 return None
-            person = self._network.look(self._rig, left, right, crop, "fine")
+            person = self._network.look(self._rig, left, right, crop, "fine", covered=covered)
             if not accepted(person, GLIMPSE * min_confidence):
                 return None
         return person if accepted(person, min_confidence) else None

@@ -19,8 +19,9 @@ PLACING_JOINTS = 5
 """So many joints place a window; with fewer trusted ones all of them are used."""
 REACH_M = 1.3
 """A joint that is only expected, farther across the line of sight from the body's middle, does not place the window."""
-BODY_MARGIN = 0.12
-"""A body reaches so far beyond its joints, in shares of their extent."""
+BODY_MARGIN = 0.02
+"""What is covered of somebody reaches so far beyond the joints, in shares of their extent: less than flesh and clothes do,
+as whoever stands beside them must not be covered, too."""
 SMALLEST_WINDOW_M = 0.8
 """Side of a person's window at the person's depth, metres: a crouching adult or a small child still fits."""
 LARGEST_WINDOW = 1.25
@@ -142,7 +143,7 @@ def _trusted(known: np.ndarray, confidence: np.ndarray) -> np.ndarray:
 def person_boxes(keypoints: np.ndarray, confidence: np.ndarray) -> np.ndarray:
     """(2, 4) x_min, y_min, x_max, y_max around a person in both views, rectified pixels; NaN where no joint has a place.
 
-    keypoints: (2, 17, 2) rectified pixels; confidence: (17,). Flesh and clothes reach BODY_MARGIN beyond the joints.
+    keypoints: (2, 17, 2) rectified pixels; confidence: (17,). The boxes reach BODY_MARGIN beyond the joints.
     """
     trusted = _trusted(np.isfinite(keypoints).all((0, 2)), confidence)
     if not trusted.any():
