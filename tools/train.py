@@ -13,6 +13,8 @@ EXAMPLES = """examples:
       --steps 700 --size 192 --rate 1e-3 --output runs/edge_192                     # cheaper pictures; 192 is the least
   python tools/train.py sce --config config/models/rsb_pose_edge.yaml --start runs/edge_192/last.pt \\
       --steps 2000 --rate 5e-4 --output runs/edge_256
+  python tools/train.py sce --config config/models/rsb_pose_edge.yaml --start runs/edge_256/last.pt --minutes 25 \
+      --batch 64 --rate 1e-3 --backbone-rate 1e-4 --device cuda --draw device --workers 14 --output runs/edge_gpu
   python tools/train.py look --config config/models/rsb_pose_edge.yaml --start runs/edge_256/last.pt --output runs/edge_look
   python tools/train.py ppt --config config/models/rsb_pose_edge.yaml --steps 6000 --output runs/ppt
   python tools/train.py ppt --config config/models/rsb_pose_edge.yaml --start runs/ppt/best.pt --steps 1500 --rate 3e-4 \\
@@ -67,6 +69,10 @@ def main() -> int:
         stage.add_argument("--workers", type=int, default=1, help="rendering processes")
     for stage in (sce, end_to_end):
         stage.add_argument(
+            "--draw", choices=("workers", "device"), default="workers",
+            help="where pairs are drawn: by the --workers, or on --device from what the --workers plan",
+        )  # fmt: skip
+        stage.add_argument(
             "--minutes", type=float, help="train so long instead of so many steps; the rate decays by the clock"
         )
         stage.add_argument("--size", type=int, default=256, help="crop side in pixels; smaller ones train faster")
@@ -111,7 +117,7 @@ def overrides(arguments: argparse.Namespace, *names: str) -> dict:
 
 def train_co_keypoints(arguments: argparse.Namespace) -> int:
 
-    from rsb_pose_ros.data.synthetic.dataset import SyntheticPairsDataset
+    from rsb_pose_ros.data.synthetic.dataset import DrawnOnDevice, SyntheticPairsDataset
     from rsb_pose_ros.model import ModelConfig
     from rsb_pose_ros.training.co_keypoints import CoKeypointTrainer, Plan, start_from_blazepose
 
@@ -135,7 +141,11 @@ def train_co_keypoints(arguments: argparse.Namespace) -> int:
         trainer.average.module.load_state_dict(trainer.model.state_dict())
     # A resumed run must not see its first pairs again, nor processes each other's.
     seed = arguments.seed + trainer.step * plan.batch * trainer.processes + trainer.rank * PROCESS_SEEDS
-    trainer.run(SyntheticPairsDataset(arguments.data, arguments.shared, arguments.bodies, seed=seed))
+    data = (arguments.data, arguments.shared, arguments.bodies)
+    if arguments.draw == "device":
+        trainer.run(DrawnOnDevice(*data, plan.batch, arguments.device, seed, plan.workers))
+    else:
+        trainer.run(SyntheticPairsDataset(*data, seed=seed))
     return 0
 
 

@@ -57,11 +57,11 @@ def test_most_joints_are_visible_and_on_the_person(pairs):
     visible, near_surface = [], []
     for seed in range(100, 120):
         generator = np.random.default_rng(seed)
-        composition = pairs.compose(generator)
-        if not composition.present:
+        plan = pairs.plan(generator)
+        if not plan.what.present:
             continue
-        rendering = pairs.render(generator, composition)
-        sample = pairs.labelled(generator, composition, rendering)
+        rendering = pairs.render(plan)
+        sample = pairs.labelled(plan, rendering)
         seen = sample.visibility[0] == VISIBLE
         visible.append(seen.mean())
         x, y = np.clip(sample.keypoints[0, seen].round().astype(int), 0, 255).T
@@ -82,9 +82,9 @@ def test_block_matching_recovers_the_rendered_depth(pairs):
     errors, on_people = [], []
     for seed in range(300, 312):
         generator = np.random.default_rng(seed)
-        composition = same.compose(generator)
-        rendering = same.render(generator, composition)
-        cameras = composition.crop.projections(composition.view.projections)
+        plan = same.plan(generator)
+        rendering = same.render(plan)
+        cameras = plan.projections
         grey = [cv2.cvtColor(np.clip(i, 0, 255).astype(np.uint8), cv2.COLOR_BGR2GRAY) for i in rendering.images]
         truth = -cameras[1, 0, 3] / rendering.depths[0] + cameras[0, 0, 2] - cameras[1, 0, 2]
         first = -64

@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from rsb_pose_ros.data.sample import VISIBLE
-from rsb_pose_ros.data.synthetic.camera_effects import expose
+from rsb_pose_ros.data.synthetic.camera_effects import expose, sample_exposure
 from rsb_pose_ros.data.synthetic.config import SyntheticConfig
-from rsb_pose_ros.data.synthetic.generator import Composition, SyntheticPairs, render_view
+from rsb_pose_ros.data.synthetic.generator import SyntheticPairs, render_view
+from rsb_pose_ros.data.synthetic.plan import Composition
 from rsb_pose_ros.data.synthetic.visibility import joint_visibility
 from rsb_pose_ros.stereo import Camera, StereoRig, project
 
@@ -66,7 +67,7 @@ def whole_pairs(ranges: SyntheticConfig, shared: Path, bodies: Path, seeds: rang
         what = pairs.compose(generator)
         view = what.view
         images, depths, kinds = both_views(what)
-        left, right = expose(generator, images, 1.0, pairs.config)
+        left, right = expose(images, sample_exposure(generator, images.shape[1:3], 1.0, pairs.config))
         people = []
         for k, mesh in enumerate(what.people):
             joints = mesh.joints @ view.rotation.T

@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 from tqdm import tqdm
 
+from rsb_pose_ros.data.synthetic.dataset import DrawnOnDevice
 from rsb_pose_ros.landmarks import LANDMARKS_OF_JOINTS
 from rsb_pose_ros.model import ModelConfig, RSBPose
 from rsb_pose_ros.model.blazepose import BlazePoseBackbone
@@ -198,9 +199,9 @@ class CoKeypointTrainer:
             plan=asdict(self.plan),
         )
 
-    def run(self, dataset: IterableDataset) -> None:
+    def run(self, dataset: IterableDataset | DrawnOnDevice) -> None:
         """Train until the plan is done; the first process writes the logbook (a line per ten steps) and checkpoints."""
-        batches = self._batches(dataset)
+        batches = iter(dataset) if isinstance(dataset, DrawnOnDevice) else self._batches(dataset)
         total = self.plan.steps if math.isinf(self.plan.minutes) else None
         with (
             Logbook(self.folder) if self.rank == 0 else nullcontext() as log,

@@ -19,6 +19,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `tools/benchmark.py data`."""
     parser.add_argument("--pairs", type=int, default=200, help="pairs for each process (default 200)")
     parser.add_argument("--processes", type=int, default=2, help="rendering at once (default 2)")
+    parser.add_argument("--device", help="also draw with PyTorch there, e.g. cuda (default: not at all)")
+    parser.add_argument("--batch", type=int, default=32, help="pairs drawn at once on --device (default 32)")
     parser.add_argument("--config", type=Path, default=ROOT / "config/synthetic.yaml")
     parser.add_argument("--bodies", type=Path, default=ROOT / "cache/bodies.npz", help="tools/synthesize.py bake")
     parser.add_argument(
@@ -55,6 +57,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         "pairs_per_s_of_core": total / sum(processor),
         "stages_ms": stages,
         "load_average": os.getloadavg()[0],
+        "device": _on_device(config, arguments) if arguments.device else None,
         "machine": f"{platform.machine()}, {os.cpu_count()} cores seen, Python {platform.python_version()}",
     }
 
@@ -65,8 +68,45 @@ def text(result: dict[str, Any]) -> str:
     return (
         f"{result['pairs_per_s_wall']:.1f} pairs/s of {result['crop_px']}² with {result['processes']} processes "
         f"(load {result['load_average']:.1f}); {result['pairs_per_s_of_core']:.1f} per second of one core's time\n"
-        f"processor time of a pair, ms: {stages}"
+        f"processor time of a pair, ms: {stages}" + _device_text(result["device"])
     )
+
+
+def _device_text(figures: dict[str, Any] | None) -> str:
+    if figures is None:
+        return ""
+    return (
+        f"\non {figures['device']}: {figures['drawn_per_s']:.1f} pairs/s drawn, exposed and labelled, "
+        f"{figures['batch']} at once, {figures['mbytes_per_pair']:.1f} MB of plans each; "
+        f"planning takes {figures['plan_ms']:.1f} ms of a core a pair"
+    )
+
+
+def _on_device(config: Any, arguments: argparse.Namespace) -> dict[str, Any]:
+    """drawn_per_s: pairs finished on the device from plans that lie in memory, the best of three passes over two batches;
+    plan_ms: processor time that plans of a pair take; mbytes_per_pair: of plans, which travel to the device."""
+    import torch
+
+    from rsb_pose_ros.data.synthetic.on_torch.pairs import draw, plan
+
+    pairs, batch = _generator(config, arguments.shared, arguments.bodies), arguments.batch
+    started = time.process_time()
+    plans = [plan(pairs, range(k * batch, (k + 1) * batch))[0] for k in range(2)]
+    planned = time.process_time() - started
+    passes = []
+    for _ in range(4):  # the first one fills caches
+        started = time.perf_counter()
+        for packed in plans:
+            draw(packed, config.size, arguments.device)["crops"].sum().item()  # waits until it is there
+        passes.append(time.perf_counter() - started)
+    cuda = torch.device(arguments.device).type == "cuda"
+    return {
+        "device": torch.cuda.get_device_name(arguments.device) if cuda else arguments.device,
+        "batch": batch,
+        "drawn_per_s": 2 * batch / min(passes[1:]),
+        "plan_ms": 1000 * planned / (2 * batch),
+        "mbytes_per_pair": sum(v.numel() * v.element_size() for v in plans[0].values()) / batch / 1e6,
+    }
 
 
 def _render(config: Any, shared: Path, bodies: Path, pairs: int, first: int) -> float:
@@ -106,11 +146,11 @@ def _stages(config: Any, shared: Path, bodies: Path, pairs: int) -> dict[str, fl
     for seed in range(pairs):
         generator = np.random.default_rng(seed)
         clock = [time.process_time()]
-        composition = made.compose(generator)
+        plan = made.plan(generator)
         clock.append(time.process_time())
-        rendering = made.render(generator, composition)
+        rendering = made.render(plan)
         clock.append(time.process_time())
-        made.labelled(generator, composition, rendering)
+        made.labelled(plan, rendering)
         clock.append(time.process_time())
         spent += np.diff(clock)
     return dict(zip(("pose, dress, furnish, light", "render", "expose, label"), (1000 * spent / pairs).tolist()))

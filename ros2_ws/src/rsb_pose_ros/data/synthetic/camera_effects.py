@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import cv2
 import numba
 import numpy as np
@@ -12,25 +14,43 @@ TONES = 1024
 """Entries of a tone curve."""
 BRIGHTEST = 4.0
 """Light at the curve's end; 1 is what an ordinary exposure calls white."""
+METERED_EVERY, METERED_PERCENT, DARKEST = 4, 60, 30.0
+"""Exposure goes by every so many-th pixel's brightness at a percentile, but takes none for darker than DARKEST."""
+SHARPENED_OVER = 1.2
+"""Deviation in pixels of the blur that sharpening subtracts."""
 
 
-def expose(
-    generator: np.random.Generator,
-    images: np.ndarray,
-    sharpness: float,
-    config: SyntheticConfig,
-    edges: np.ndarray | None = None,
-) -> np.ndarray:
-    """Float BGR views (2, S, S, 3) in 0…255 → uint8 as a pair of similar but not equal cameras gives them.
+@dataclass(frozen=True)
+class Exposure:
+    """What chance decides of how a pair of cameras takes a pair of pictures, before anything of them is known.
 
-    sharpness: crop pixels per raw pixel; above 1 the crop was enlarged and is blurred accordingly; config: how much
-    of what; edges: x0, y0, x1, y1 of the left raw picture, by which it is exposed.
+    gain: over what metering gives; curve: (TONES,); noise: deviation, grey levels; vignette: loss of light in the corners;
+    motion: kernel (K, K) of shaken cameras or None; sharpened: strength; sigmas: (2,) of the lenses' blur, pixels; gains,
+    tints: (2,), (2, 3) of each view; grain: (2,) noise at the raw picture's resolution (R, C, 3); grain_starts: (2,) where
+    each begins in GRAIN, −1 if it is not from there; qualities: (2,) of JPEG, 0 for none.
     """
-    size = images.shape[1]
-    x0, y0, x1, y1 = (0, 0, size, size) if edges is None else np.clip(edges, 0, size).astype(int)
-    metered = images[0, y0:y1:4, x0:x1:4]
-    bright = max(float(np.percentile(metered, 60)) if metered.size else 128.0, 30.0)
-    gain = np.exp(generator.normal(0.05, config.exposure_std)) / 2 / (bright / 128) ** 0.85
+
+    gain: float
+    curve: np.ndarray
+    noise: float
+    vignette: float
+    motion: np.ndarray | None
+    sharpened: float
+    grey: bool
+    sigmas: np.ndarray
+    gains: np.ndarray
+    tints: np.ndarray
+    grain: tuple[np.ndarray, np.ndarray]
+    grain_starts: tuple[int, int]
+    qualities: tuple[int, int]
+
+
+def sample_exposure(
+    generator: np.random.Generator, size: tuple[int, int], sharpness: float, config: SyntheticConfig
+) -> Exposure:
+    """size: (height, width); sharpness: crop pixels per raw pixel; above 1 the crop was enlarged and is blurred
+    accordingly; config: how much of what."""
+    gain = np.exp(generator.normal(0.05, config.exposure_std))
     curve = tone_curve(np.exp(generator.normal(0, 0.15)))
     tint = 1 + generator.normal(0, config.white_balance_std, 3)
     grey = generator.random() < config.grey_share
@@ -41,27 +61,59 @@ def expose(
     sharpened = generator.uniform(0.2, 1.2) if generator.random() < config.sharpened_share else 0.0
     vignette = generator.uniform(0, 0.35) if generator.random() < config.vignette_share else 0.0
     quality = int(generator.uniform(*config.jpeg_quality))
+    sigmas, gains, tints, grain, starts, qualities = [], [], [], [], [], []
+    for _ in range(2):
+        sigmas.append(max(blur * np.exp(generator.normal(0, 0.1)), 0.45 * sharpness))
+        gains.append(np.exp(generator.normal(0, config.view_exposure_std)))
+        tints.append(tint + generator.normal(0, config.view_white_balance_std, 3))
+        noise_of_view, start = _grain(generator, size, sharpness)
+        grain.append(noise_of_view)
+        starts.append(start)
+        qualities.append(quality if generator.random() < config.jpeg_share else 0)
+    return Exposure(
+        gain, curve, noise, vignette, motion, sharpened, grey, np.array(sigmas), np.array(gains), np.array(tints),
+        (grain[0], grain[1]), (starts[0], starts[1]), (qualities[0], qualities[1]),
+    )  # fmt: skip
+
+
+def expose(images: np.ndarray, exposure: Exposure, edges: np.ndarray | None = None) -> np.ndarray:
+    """Float BGR views (2, H, W, 3) in 0…255 → uint8 as a pair of similar but not equal cameras gives them.
+
+    edges: x0, y0, x1, y1 of the left raw picture, by which it is exposed.
+    """
+    height, width = images.shape[1:3]
+    gain = exposure.gain / 2 / (metered(images[0], edges) / 128) ** 0.85
     out = np.empty(images.shape, np.uint8)
     for view in range(2):
-        sigma = max(blur * np.exp(generator.normal(0, 0.1)), 0.45 * sharpness)
-        picture = cv2.GaussianBlur(images[view], (0, 0), sigma)
-        if motion is not None:
-            picture = cv2.filter2D(picture, -1, motion)
-        factors = gain * np.exp(generator.normal(0, config.view_exposure_std))
-        factors = factors * (tint + generator.normal(0, config.view_white_balance_std, 3))
+        picture = cv2.GaussianBlur(images[view], (0, 0), exposure.sigmas[view])
+        if exposure.motion is not None:
+            picture = cv2.filter2D(picture, -1, exposure.motion)
+        factors = gain * exposure.gains[view] * exposure.tints[view]
+        grain = exposure.grain[view]
+        if grain.shape[:2] != (height, width):
+            grain = cv2.resize(grain, (width, height), interpolation=cv2.INTER_LINEAR)
         view_8bit = _develop(
-            picture, factors.astype(np.float32), curve, _noise(generator, picture.shape, sharpness), noise, vignette
+            picture, factors.astype(np.float32), exposure.curve, grain, exposure.noise, exposure.vignette
         )
-        if sharpened:
-            soft = cv2.GaussianBlur(view_8bit, (0, 0), 1.2)
-            view_8bit = cv2.addWeighted(view_8bit, 1 + sharpened, soft, -sharpened, 0)
-        if grey:
+        if exposure.sharpened:
+            soft = cv2.GaussianBlur(view_8bit, (0, 0), SHARPENED_OVER)
+            view_8bit = cv2.addWeighted(view_8bit, 1 + exposure.sharpened, soft, -exposure.sharpened, 0)
+        if exposure.grey:
             view_8bit = np.repeat(cv2.cvtColor(view_8bit, cv2.COLOR_BGR2GRAY)[..., None], 3, 2)
-        if generator.random() < config.jpeg_share:
-            encoded = cv2.imencode(".jpg", view_8bit, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
+        if exposure.qualities[view]:
+            encoded = cv2.imencode(".jpg", view_8bit, [cv2.IMWRITE_JPEG_QUALITY, exposure.qualities[view]])[1]
             view_8bit = cv2.imdecode(encoded, cv2.IMREAD_COLOR)
         out[view] = view_8bit
     return out
+
+
+def metered(image: np.ndarray, edges: np.ndarray | None) -> float:
+    """Brightness of a picture (H, W, 3) by which it is exposed: the 60th percentile within edges x0, y0, x1, y1."""
+    height, width = image.shape[:2]
+    size = np.array([width, height, width, height])
+    x0, y0, x1, y1 = [0, 0, width, height] if edges is None else np.clip(edges, 0, size).astype(int)
+    part = image[y0:y1:METERED_EVERY, x0:x1:METERED_EVERY]
+    return max(float(np.percentile(part, METERED_PERCENT)) if part.size else 128.0, DARKEST)
 
 
 def tone_curve(gamma: float) -> np.ndarray:
@@ -96,22 +148,19 @@ def _develop(picture, factors, curve, noise, strength, vignette):  # type: ignor
     return out
 
 
-_NOISE = np.random.default_rng(0).standard_normal((1 << 20) + 7, np.float32)
+GRAIN = np.random.default_rng(0).standard_normal((1 << 20) + 7, np.float32)
+"""Of deviation 1. Drawing as many normal numbers for each picture would take longer than the picture."""
 
 
-def _noise(generator: np.random.Generator, shape: tuple[int, ...], sharpness: float) -> np.ndarray:
-    """Sensor noise (S, S, 3) at the raw image's resolution, coarser than the crop where the crop was enlarged."""
-    size = max(16, int(shape[0] / max(sharpness, 1)))
-    # A stretch of a stored sequence: drawing as many normal numbers would take longer than the picture.
-    count = size * size * 3
-    if count < len(_NOISE):
-        first = int(generator.integers(len(_NOISE) - count))
-        noise = _NOISE[first : first + count].reshape(size, size, 3)
-    else:
-        noise = generator.standard_normal((size, size, 3), np.float32)
-    if size != shape[0]:
-        noise = cv2.resize(noise, (shape[1], shape[0]), interpolation=cv2.INTER_LINEAR)
-    return noise
+def _grain(generator: np.random.Generator, size: tuple[int, int], sharpness: float) -> tuple[np.ndarray, int]:
+    """(sensor noise (R, C, 3) at the raw image's resolution, coarser than an enlarged crop of (height, width), where it
+    begins in GRAIN or −1)."""
+    rows, columns = (max(16, int(side / max(sharpness, 1))) for side in size)
+    count = rows * columns * 3
+    if count < len(GRAIN):
+        first = int(generator.integers(len(GRAIN) - count))
+        return GRAIN[first : first + count].reshape(rows, columns, 3), first
+    return generator.standard_normal((rows, columns, 3), np.float32), -1
 
 
 def _motion_kernel(generator: np.random.Generator) -> np.ndarray:

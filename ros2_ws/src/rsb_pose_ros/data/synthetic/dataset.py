@@ -1,14 +1,16 @@
-"""Synthetic pairs for PyTorch, rendered on the fly in DataLoader workers: an endless stream, and the frozen test set."""
+"""Synthetic pairs for PyTorch, rendered on the fly by workers or on a GPU: endless streams, and the frozen test set."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 
 import cv2
+import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset, IterableDataset, get_worker_info
+from torch.utils.data import DataLoader, Dataset, IterableDataset, get_worker_info
 
 from rsb_pose_ros.data.sample import StereoSample
 from rsb_pose_ros.data.synthetic.config import SyntheticConfig
@@ -47,6 +49,47 @@ class SyntheticPairsDataset(IterableDataset):
         while True:
             yield to_tensors(pairs.sample(seed))
             seed += step
+
+
+class DrawnOnDevice:
+    """Endless batches of the pairs of seeds seed, seed + 1, …, planned by workers and drawn on a device, where they stay.
+
+    Each batch is a dictionary as SyntheticPairsDataset's pairs are, stacked, with masks (B, 2, S, S).
+    """
+
+    def __init__(
+        self, config: Path, shared: Path, pack: Path, batch: int, device: str, seed: int = 0, workers: int = 0,
+        split: str = "train",
+    ) -> None:  # fmt: skip
+        self._plans = _Plans((SyntheticConfig.from_yaml(config), shared, pack, split), seed, batch)
+        self.device, self.workers = device, workers
+
+    def __iter__(self) -> Iterator[dict[str, Tensor]]:
+        from rsb_pose_ros.data.synthetic.on_torch.pairs import finish
+
+        pairs = SyntheticPairs(*self._plans.arguments)
+        prefetch = 4 if self.workers else None
+        loader = DataLoader(self._plans, batch_size=None, num_workers=self.workers, prefetch_factor=prefetch)
+        for packed, generators in loader:
+            yield finish(pairs, packed, generators, self.device)
+
+
+class _Plans(IterableDataset):
+    """Packed plans of `batch` seeds in a row, with the generators that go on where those end; dealt to workers in turn."""
+
+    def __init__(self, arguments: tuple, seed: int, batch: int) -> None:
+        one_thread()
+        self.arguments, self.seed, self.batch = arguments, seed, batch
+
+    def __iter__(self) -> Iterator[tuple[dict[str, Tensor], list[np.random.Generator]]]:
+        from rsb_pose_ros.data.synthetic.on_torch.pairs import plan
+
+        one_thread()
+        pairs, worker = SyntheticPairs(*self.arguments), get_worker_info()
+        first, step = (0, 1) if worker is None else (worker.id, worker.num_workers)
+        for number in count(first, step):
+            start = self.seed + number * self.batch
+            yield plan(pairs, range(start, start + self.batch))
 
 
 class SyntheticTestDataset(Dataset):

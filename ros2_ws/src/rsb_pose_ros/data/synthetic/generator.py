@@ -11,11 +11,10 @@ import numpy as np
 from rsb_pose_ros.data.mocap import Motions
 from rsb_pose_ros.data.sample import OUTSIDE, VISIBLE, StereoSample
 from rsb_pose_ros.data.synthetic.bodies import BodyPack
-from rsb_pose_ros.data.synthetic.camera_effects import expose
+from rsb_pose_ros.data.synthetic.camera_effects import expose, sample_exposure
 from rsb_pose_ros.data.synthetic.clothes import BodyRegions
 from rsb_pose_ros.data.synthetic.composition import (
     View,
-    outlines,
     person_windows,
     plausible,
     sample_place,
@@ -27,6 +26,7 @@ from rsb_pose_ros.data.synthetic.config import SyntheticConfig
 from rsb_pose_ros.data.synthetic.kernels import to_camera
 from rsb_pose_ros.data.synthetic.lighting import Lighting, light_scene
 from rsb_pose_ros.data.synthetic.person import Mesh, pose_body
+from rsb_pose_ros.data.synthetic.plan import Composition, Eye, Plan
 from rsb_pose_ros.data.synthetic.plants import plant
 from rsb_pose_ros.data.synthetic.raster import draw
 from rsb_pose_ros.data.synthetic.retarget import Retarget
@@ -35,27 +35,9 @@ from rsb_pose_ros.data.synthetic.textures import TextureLibrary
 from rsb_pose_ros.data.synthetic.visibility import joint_visibility
 from rsb_pose_ros.data.synthetic.wardrobe import dress
 from rsb_pose_ros.skeleton import INDEX, JOINT_COUNT, ROOT
-from rsb_pose_ros.stereo import StereoCrop, project
+from rsb_pose_ros.stereo import project
 
 ATTEMPTS = 40
-FEWEST_VISIBLE, FEWEST_IN_COMPANY = 4, 8
-EDGE_PX = 8.0
-"""So far beyond a raw picture's edge crops are drawn, for whatever blurs them; then they are blackened."""
-
-
-@dataclass(frozen=True)
-class Composition:
-    """What a pair is to show. people: the one of the labels first; things: other meshes; cropped from `view` by `crop`;
-    search: the crop is a window of the whole view."""
-
-    view: View
-    people: list[Mesh]
-    things: list[Mesh]
-    crop: StereoCrop
-    scene: Scene
-    lighting: Lighting
-    present: bool
-    search: bool
 
 
 @dataclass(frozen=True)
@@ -89,16 +71,19 @@ class SyntheticPairs:
         """The pair of one seed."""
         generator = np.random.default_rng(seed)
         for attempt in range(ATTEMPTS):
-            composition = self.compose(generator)
-            rendering = self.render(generator, composition)
-            sample = self.labelled(generator, composition, rendering)
-            # A person whom an object hides altogether is no person to learn from; beside another one nobody could say
-            # which of the two is meant unless the first is seen well.
-            fewest = FEWEST_IN_COMPANY if len(composition.people) > 1 else FEWEST_VISIBLE
-            seen = (sample.visibility == VISIBLE).sum(1).max() >= fewest
-            if seen or not sample.present or attempt == ATTEMPTS - 1:
+            plan = self.plan(generator)
+            sample = self.labelled(plan, self.render(plan))
+            seen = (sample.visibility == VISIBLE).sum(1).max()
+            if attempt == ATTEMPTS - 1 or seen >= plan.fewest_visible:
                 return sample
         raise AssertionError("unreachable")
+
+    def plan(self, generator: np.random.Generator) -> Plan:
+        """All of a pair that chance decides; what follows is arithmetic, on whatever device."""
+        what = self.compose(generator)
+        eyes = self._eyes(generator, what)
+        size = (self.config.size,) * 2
+        return Plan(what, eyes, sample_exposure(generator, size, 1 / what.crop.scale, self.config))
 
     def compose(self, generator: np.random.Generator) -> Composition:
         """Draw rig, people, windows and room."""
@@ -119,41 +104,28 @@ class SyntheticPairs:
         lighting = self._lighting(generator, scene, [*people, *things], place)
         return Composition(view, people, things, crop, scene, lighting, present, coarse)
 
-    def render(self, generator: np.random.Generator, what: Composition) -> Rendering:
-        """Both windows; the true cameras differ a little from the nominal ones, as after every calibration."""
-        config, size = self.config, (self.config.size,) * 2
-        cameras = what.crop.projections(what.view.projections)
-        baseline = -cameras[1, 0, 3] / cameras[1, 0, 0]
-        windows = outlines(what.crop, what.view) + EDGE_PX * np.array([-1, -1, 1, 1])
-        images, depths, kinds = [], [], []
-        for side, camera in enumerate(cameras):
-            # Errors of vergence are kept smaller: no image shows them, they only blur the labels' disparity.
-            error = np.radians(generator.normal(0, config.rotation_error_deg, 3)) * side * [1, 0.25, 1]
-            rotation = turn(error[0], 0) @ turn(error[1], 1) @ turn(error[2], 2) @ what.view.rotation
-            shift = generator.normal(0, config.vertical_error_px) * side / what.crop.scale
-            intrinsics = np.array([camera[0, 0], camera[1, 1], camera[0, 2], camera[1, 2] + shift], np.float32)
-            origin = (what.view.rotation.T @ np.array([baseline * side, 0, 0])).astype(np.float32)
-            image, depth, kind = render_view(what, intrinsics, origin, rotation.astype(np.float32), size, windows[side])
-            images.append(image)
-            depths.append(depth)
-            kinds.append(kind)
+    def render(self, plan: Plan) -> Rendering:
+        """Both windows."""
+        size = (self.config.size,) * 2
+        views = [
+            render_view(plan.what, *eye, size, window) for eye, window in zip(plan.eyes, plan.windows, strict=True)
+        ]
+        images, depths, kinds = zip(*views, strict=True)
         return Rendering(np.stack(images), np.stack(depths), np.stack(kinds))
 
-    def labelled(self, generator: np.random.Generator, what: Composition, rendering: Rendering) -> StereoSample:
+    def labelled(self, plan: Plan, rendering: Rendering) -> StereoSample:
         """The finished pair: exposed as cameras do, and everything that is known about the person."""
-        cameras = what.crop.projections(what.view.projections)
-        edges = outlines(what.crop, what.view)
-        crops = expose(generator, rendering.images, 1 / what.crop.scale, self.config, edges[0])
+        what, edges = plan.what, plan.edges
+        cameras = plan.projections
+        crops = expose(rendering.images, plan.exposure, edges[0])
         # Beyond a raw picture's edge cv2.remap leaves black.
         crops[~_within(edges, self.config.size)] = 0
         if not what.present:
             return _nobody(crops, cameras, what.search)
         person = what.people[0]
-        joints = person.joints @ what.view.rotation.T
+        joints = plan.joints
         keypoints = project(joints, cameras)
-        low = np.maximum(edges[:, None, :2], 0)
-        high = np.minimum(edges[:, None, 2:], self.config.size - 1)
-        inside = ((keypoints >= low) & (keypoints <= high)).all(-1)
+        inside = plan.inside(keypoints, self.config.size)
         visibility = joint_visibility(joints[:, 2], keypoints, rendering.depths, rendering.kinds, inside)
         return StereoSample(
             crops,
@@ -166,6 +138,22 @@ class SyntheticPairs:
             (rendering.kinds == PERSON) & _within(edges, self.config.size),
             what.search,
         )
+
+    def _eyes(self, generator: np.random.Generator, what: Composition) -> tuple[Eye, Eye]:
+        """The true cameras, which differ a little from the nominal ones, as after every calibration."""
+        config = self.config
+        cameras = what.crop.projections(what.view.projections)
+        baseline = -cameras[1, 0, 3] / cameras[1, 0, 0]
+        eyes = []
+        for side, camera in enumerate(cameras):
+            # Errors of vergence are kept smaller: no image shows them, they only blur the labels' disparity.
+            error = np.radians(generator.normal(0, config.rotation_error_deg, 3)) * side * [1, 0.25, 1]
+            rotation = turn(error[0], 0) @ turn(error[1], 1) @ turn(error[2], 2) @ what.view.rotation
+            shift = generator.normal(0, config.vertical_error_px) * side / what.crop.scale
+            intrinsics = np.array([camera[0, 0], camera[1, 1], camera[0, 2], camera[1, 2] + shift], np.float32)
+            origin = (what.view.rotation.T @ np.array([baseline * side, 0, 0])).astype(np.float32)
+            eyes.append(Eye(intrinsics, origin, rotation.astype(np.float32)))
+        return eyes[0], eyes[1]
 
     def _rig_and_person(self, generator: np.random.Generator) -> tuple[View, Mesh]:
         """A rig and a person whom it can see; most draws fit at once."""

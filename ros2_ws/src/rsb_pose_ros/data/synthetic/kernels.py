@@ -21,6 +21,9 @@ NEAR_M = 0.12
 """Faces that reach nearer are not drawn."""
 ZERO, HALF, ONE, TWO, FOUR = (np.float32(x) for x in (0, 0.5, 1, 2, 4))
 TINY, CLOSEST, FAR_AWAY = (np.float32(x) for x in (1e-9, 0.05, 1e9))
+COPLANAR = np.float32(1e-4)
+"""Metres: of two surfaces no farther apart the first is shown. Which of them is nearer would be chance, and another one
+for each view and device."""
 WALL_LIGHT, PHOTO_OWN = np.float32(0.15), np.float32(0.4)
 """Least cosine of light on walls, which light each other; share of a photograph's own light."""
 
@@ -327,7 +330,7 @@ def cast_pixel(  # type: ignore[no-untyped-def]
     for j in range(count):
         k = here[j]
         t, u, v, mx, my, mz = _object_entry(objects, k, turns[k, 0], turns[k, 1], ox, oy, oz, dx, dy, dz, best)
-        if t < best:
+        if t < best - COPLANAR:
             best, surface, tu, tv, nx, ny, nz = t, 6 + k, u, v, mx, my, mz
     x, y, z = ox + best * dx, oy + best * dy, oz + best * dz
     which, repeats = surfaces[surface, 0], surfaces[surface, 1]

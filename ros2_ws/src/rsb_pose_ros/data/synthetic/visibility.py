@@ -8,10 +8,12 @@ from rsb_pose_ros.data.sample import HIDDEN, OUTSIDE, SELF_HIDDEN, VISIBLE
 from rsb_pose_ros.data.synthetic.scenes import PERSON
 from rsb_pose_ros.skeleton import JOINT_NAMES
 
-# How deep a joint's centre lies under the surface at most, clothes included, metres.
-_DEPTH_UNDER_SURFACE = np.array(
+DEPTH_UNDER_SURFACE = np.array(
     [{"pelvis": 0.22, "thorax": 0.22, "neck": 0.16, "r_hip": 0.2, "l_hip": 0.2}.get(name, 0.13) for name in JOINT_NAMES]
 )
+"""How deep a joint's centre lies under the surface at most, clothes included, metres."""
+GAP_M = 0.02
+"""What is so much nearer than a joint and no person hides it."""
 
 
 def joint_visibility(
@@ -24,7 +26,7 @@ def joint_visibility(
     gap = depth - surface[view, row, column]
     blocker = kind[view, row, column]
     visibility = np.full(inside.shape, VISIBLE, np.uint8)
-    visibility[(blocker == PERSON) & (gap > _DEPTH_UNDER_SURFACE)] = SELF_HIDDEN
-    visibility[(blocker != PERSON) & (gap > 0.02)] = HIDDEN
+    visibility[(blocker == PERSON) & (gap > DEPTH_UNDER_SURFACE)] = SELF_HIDDEN
+    visibility[(blocker != PERSON) & (gap > GAP_M)] = HIDDEN
     visibility[~inside] = OUTSIDE
     return visibility
