@@ -13,8 +13,10 @@ EXAMPLES = """examples:
       --steps 700 --size 192 --rate 1e-3 --output runs/edge_192                     # cheaper pictures; 192 is the least
   python tools/train.py sce --config config/models/rsb_pose_edge.yaml --start runs/edge_192/last.pt \\
       --steps 2000 --rate 5e-4 --output runs/edge_256
-  python tools/train.py sce --config config/models/rsb_pose_edge.yaml --start runs/edge_256/last.pt --minutes 25 \
+  python tools/train.py sce --config config/models/rsb_pose_edge.yaml --start runs/edge_256/last.pt --minutes 25 \\
       --batch 64 --rate 1e-3 --backbone-rate 1e-4 --device cuda --draw device --workers 14 --output runs/edge_gpu
+  python tools/train.py sce --config config/models/rsb_pose_edge.yaml --start models/rsb_pose_edge.onnx --data my_rig.yaml \\
+      --minutes 120 --rate 3e-4 --output runs/my_rig                               # the shipped weights, for your own rig
   python tools/train.py look --config config/models/rsb_pose_edge.yaml --start runs/edge_256/last.pt --output runs/edge_look
   python tools/train.py ppt --config config/models/rsb_pose_edge.yaml --steps 6000 --output runs/ppt
   python tools/train.py ppt --config config/models/rsb_pose_edge.yaml --start runs/ppt/best.pt --steps 1500 --rate 3e-4 \\
@@ -42,7 +44,11 @@ def main() -> int:
     average = stages.add_parser("average", help="weights between a fine-tuned network and the one it started from")
     finish = stages.add_parser("finish", help="join both, fit the covariance's scale, measure on held-out pairs")
     for stage in (sce, end_to_end, ppt, look, estimates, finish):
-        stage.add_argument("--start", type=Path, help="checkpoint of an earlier run whose weights to start from")
+        stage.add_argument(
+            "--start",
+            type=Path,
+            help="earlier run's checkpoint (.pt) to start from, or a float32 network in models/ (.onnx)",
+        )
         stage.add_argument("--config", type=Path, required=True, help="network configuration, config/models/*.yaml")
         stage.add_argument("--output", type=Path, required=True, help="folder for checkpoints and log")
         stage.add_argument("--threads", type=int, default=os.cpu_count())
@@ -90,11 +96,13 @@ def main() -> int:
     look.add_argument("--steps", type=int, default=1200)
     estimates.add_argument("--seed", type=int, default=1_500_000_000, help="of the first pair")
     estimates.add_argument("--pairs", type=int, default=6000)
-    average.add_argument("--start", type=Path, required=True, help="checkpoint before fine-tuning")
+    average.add_argument("--start", type=Path, required=True, help="checkpoint or .onnx file before fine-tuning")
     average.add_argument("--tuned", type=Path, required=True, help="checkpoint after it")
     average.add_argument("--share", type=float, default=0.75, help="of the latter, 0 to 1")
     average.add_argument("--output", type=Path, required=True, help="folder for averaged.pt")
-    finish.add_argument("--transformer", type=Path, required=True, help="pose transformer weights")
+    finish.add_argument(
+        "--transformer", type=Path, required=True, help="pose transformer weights: of `ppt`, or a whole network's .onnx"
+    )
     finish.add_argument("--pairs", type=int, default=600, help="half of them fit, half measure")
     arguments = parser.parse_args()
 
@@ -119,11 +127,13 @@ def train_co_keypoints(arguments: argparse.Namespace) -> int:
 
     from rsb_pose_ros.data.synthetic.dataset import DrawnOnDevice, SyntheticPairsDataset
     from rsb_pose_ros.model import ModelConfig
+    from rsb_pose_ros.training import distributed
     from rsb_pose_ros.training.co_keypoints import CoKeypointTrainer, Plan, start_from_blazepose
 
     if arguments.steps is None and arguments.minutes is None:
         raise ValueError("neither --steps nor --minutes given; expected how long to train")
     arguments.steps = arguments.steps or sys.maxsize
+    device = distributed.own_device(arguments.device)
     joint = arguments.stage == "end_to_end"
     if joint and arguments.start is None:
         raise ValueError(
@@ -131,7 +141,7 @@ def train_co_keypoints(arguments: argparse.Namespace) -> int:
         )
     names = ("steps", "minutes", "batch", "rate", "size", "backbone_rate", "workers", "int8_share")
     plan = Plan(**overrides(arguments, *names), kept=tuple(arguments.kept), end_to_end=joint)
-    trainer = CoKeypointTrainer(ModelConfig.from_yaml(arguments.config), plan, arguments.output, arguments.device)
+    trainer = CoKeypointTrainer(ModelConfig.from_yaml(arguments.config), plan, arguments.output, device)
     if trainer.resume():
         print(f"going on from step {trainer.step} of {arguments.output}")
     elif arguments.start:
@@ -143,7 +153,7 @@ def train_co_keypoints(arguments: argparse.Namespace) -> int:
     seed = arguments.seed + trainer.step * plan.batch * trainer.processes + trainer.rank * PROCESS_SEEDS
     data = (arguments.data, arguments.shared, arguments.bodies)
     if arguments.draw == "device":
-        trainer.run(DrawnOnDevice(*data, plan.batch, arguments.device, seed, plan.workers))
+        trainer.run(DrawnOnDevice(*data, plan.batch, device, seed, plan.workers))
     else:
         trainer.run(SyntheticPairsDataset(*data, seed=seed))
     return 0
@@ -154,6 +164,7 @@ def train_pose_prior(arguments: argparse.Namespace) -> int:
 
     from rsb_pose_ros.data.synthetic.poses import load_poses
     from rsb_pose_ros.model import ModelConfig
+    from rsb_pose_ros.training.exported_weights import transformer_of
     from rsb_pose_ros.training.pose_prior import Plan, PosePriorTrainer
     from rsb_pose_ros.training.recorded_errors import RecordedErrors
 
@@ -163,14 +174,14 @@ def train_pose_prior(arguments: argparse.Namespace) -> int:
             arguments, "steps", "batch", "rate", "pretraining", "masked_share", "recorded_share", "uncertainty_share"
         )
     )
-    config = ModelConfig.from_yaml(arguments.config).transformer
-    trainer = PosePriorTrainer(config, plan, arguments.output, arguments.device)
+    config = ModelConfig.from_yaml(arguments.config)
+    trainer = PosePriorTrainer(config.transformer, plan, arguments.output, arguments.device)
     recorded = RecordedErrors.load(arguments.recorded) if arguments.recorded else None
     if trainer.resume():
         print(f"going on from step {trainer.step} of {arguments.output}")
         torch.manual_seed(trainer.step)
     elif arguments.start:
-        trainer.start_from(arguments.start)
+        trainer.start_from(transformer_of(arguments.start, config))
     mocap = arguments.shared / "mocap"
     poses, held_out = (
         torch.from_numpy(load_poses(mocap / name, arguments.bodies)) for name in ("train.npz", "val.npz")
@@ -186,12 +197,13 @@ def train_look(arguments: argparse.Namespace) -> int:
     from rsb_pose_ros.model import ModelConfig, RSBPose
     from rsb_pose_ros.training import checkpoint
     from rsb_pose_ros.training.co_keypoints import load_weights
+    from rsb_pose_ros.training.exported_weights import load_start
     from rsb_pose_ros.training.second_look import Plan, first_look, train_second_look
 
     if arguments.start is None:
         raise ValueError("no --start given; expected the co-keypoint weights")
-    weights = checkpoint.load(arguments.start)
-    model = RSBPose(ModelConfig.from_yaml(arguments.config))
+    config = ModelConfig.from_yaml(arguments.config)
+    weights, model = load_start(arguments.start, config), RSBPose(config)
     load_weights(model, weights["average"])
     plan = Plan(pairs=arguments.pairs, steps=arguments.steps)
     dataset = SyntheticPairsDataset(arguments.data, arguments.shared, arguments.bodies, seed=arguments.seed)
@@ -211,14 +223,15 @@ def write_estimates(arguments: argparse.Namespace) -> int:
 
     from rsb_pose_ros.data.synthetic.dataset import SyntheticPairsDataset
     from rsb_pose_ros.model import ModelConfig, RSBPose
-    from rsb_pose_ros.training import checkpoint
     from rsb_pose_ros.training.co_keypoints import load_weights
     from rsb_pose_ros.training.estimates import estimate
+    from rsb_pose_ros.training.exported_weights import load_start
 
     if arguments.start is None:
         raise ValueError("no --start given; expected a checkpoint that the `finish` stage wrote")
-    model = RSBPose(ModelConfig.from_yaml(arguments.config))
-    load_weights(model, checkpoint.load(arguments.start)["average"])
+    config = ModelConfig.from_yaml(arguments.config)
+    model = RSBPose(config)
+    load_weights(model, load_start(arguments.start, config)["average"])
     dataset = SyntheticPairsDataset(arguments.data, arguments.shared, arguments.bodies, seed=arguments.seed)
     found = estimate(model, dataset, arguments.pairs, workers=arguments.workers)
     found.save(arguments.output / "estimates.npz")
@@ -228,12 +241,15 @@ def write_estimates(arguments: argparse.Namespace) -> int:
 
 
 def average_weights(arguments: argparse.Namespace) -> int:
+    from rsb_pose_ros.model.config import ModelConfig, build
     from rsb_pose_ros.training import checkpoint
+    from rsb_pose_ros.training.exported_weights import load_start
     from rsb_pose_ros.training.weight_average import between
 
     if not 0 <= arguments.share <= 1:
         raise ValueError(f"--share is {arguments.share}; expected 0 to 1")
-    before, after = checkpoint.load(arguments.start), checkpoint.load(arguments.tuned)
+    after = checkpoint.load(arguments.tuned)
+    before = load_start(arguments.start, build(ModelConfig, after["config"], str(arguments.tuned)))
     kept = {key: after[key] for key in ("config", "pairs") if key in after}
     weights = between(before["average"], after["average"], arguments.share)
     checkpoint.save(arguments.output / "averaged.pt", average=weights, share=arguments.share, **kept)
@@ -249,14 +265,15 @@ def finish_model(arguments: argparse.Namespace) -> int:
     from rsb_pose_ros.model import ModelConfig, RSBPose
     from rsb_pose_ros.training import checkpoint
     from rsb_pose_ros.training.co_keypoints import load_weights
+    from rsb_pose_ros.training.exported_weights import load_start, transformer_of
     from rsb_pose_ros.training.validation import FIRST_SEED, fit_variance_scale, observe, summary
 
     if arguments.start is None:
         raise ValueError("no --start given; expected the co-keypoint weights")
-    weights = checkpoint.load(arguments.start)
-    model = RSBPose(ModelConfig.from_yaml(arguments.config))
+    config = ModelConfig.from_yaml(arguments.config)
+    weights, model = load_start(arguments.start, config), RSBPose(config)
     load_weights(model, weights["average"])
-    model.transformer.load_state_dict(checkpoint.load(arguments.transformer)["average"])
+    model.transformer.load_state_dict(transformer_of(arguments.transformer, config))
     half = arguments.pairs // 2
     data = (arguments.data, arguments.shared, arguments.bodies, "val")
     fitted = observe(model, SyntheticPairsDataset(*data, seed=FIRST_SEED), half, workers=arguments.workers)

@@ -24,6 +24,7 @@ from rsb_pose_ros.model.blazepose import BlazePoseBackbone
 from rsb_pose_ros.model.rsb_pose import Estimate
 from rsb_pose_ros.training import checkpoint, distributed
 from rsb_pose_ros.training.ema import WeightAverage
+from rsb_pose_ros.training.exported_weights import load_start
 from rsb_pose_ros.training.int8_rounding import Int8Rounding
 from rsb_pose_ros.training.logbook import Logbook, as_text
 from rsb_pose_ros.training.losses import LossWeights, Targets, co_keypoint_loss
@@ -165,8 +166,8 @@ class CoKeypointTrainer:
         return min(1.0, max(self.step / self.plan.steps, self.trained_s / (60 * self.plan.minutes)))
 
     def start_from(self, path: Path) -> None:
-        """Take the averaged weights of an earlier run (other plan, same network) as the start of this one."""
-        content = checkpoint.load(path)
+        """Start from the averaged weights of an earlier run (other plan, same network), or from an exported file's."""
+        content = load_start(path, self.config)
         load_weights(self.model, content["average"])
         self.average = WeightAverage(self.model)
         self.pairs_before = content.get("pairs", 0)

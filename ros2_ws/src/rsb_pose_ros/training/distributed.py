@@ -14,6 +14,11 @@ import torch.distributed
 from torch import Tensor
 
 
+def own_device(device: str) -> str:
+    """The GPU of this process where torchrun started several and `cuda` names none: each process takes another one."""
+    return f"cuda:{os.environ.get('LOCAL_RANK', '0')}" if device == "cuda" else device
+
+
 def start(device: str) -> tuple[int, int]:
     """(rank, processes) of this process; joins the others where torchrun started several."""
     processes = int(os.environ.get("WORLD_SIZE", "1"))

@@ -73,9 +73,9 @@ class PosePriorTrainer:
         self.step = 0
         self.best = float("inf")
 
-    def start_from(self, path: Path) -> None:
+    def start_from(self, weights: dict[str, Tensor]) -> None:
         """Take another run's averaged weights."""
-        self.model.load_state_dict(checkpoint.load(path)["average"])
+        self.model.load_state_dict(weights)
         self.average.module.load_state_dict(self.model.state_dict())
 
     def resume(self) -> bool:
