@@ -1,7 +1,7 @@
 """The arithmetic of single pixels and vertices: sampling textures, light and shadow, rays, triangles.
 
 All compiled code that calls each other is in this one file: numba notices changes of a function's own file alone, and
-would go on with old code otherwise. The functions named …_pixel know nothing of loops, so that a GPU can run them too.
+would go on with old code otherwise. The same arithmetic for whole batches on a GPU is in on_torch/; tests compare both.
 """
 
 from __future__ import annotations
