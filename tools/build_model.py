@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parents[1]
 EDGE = ROOT / "config/models/rsb_pose_edge.yaml"
 # Pairs that fit and measure, that judge INT8, and that calibrate covariances; --quick takes as many as show that it works.
 PAIRS = {"finish": 400, "calibration": 60, "held_out": 240, "uncertainty": 1200}
-QUICK = {"finish": 8, "calibration": 4, "held_out": 8, "uncertainty": 40}
+QUICK = {"finish": 8, "calibration": 4, "held_out": 8, "uncertainty": 120}
 
 
 def main() -> int:
