@@ -22,6 +22,7 @@ from rsb_pose_ros.data.synthetic.on_torch.packing import pack  # noqa: E402
 from rsb_pose_ros.data.synthetic.on_torch.pairs import sample  # noqa: E402
 from rsb_pose_ros.data.synthetic.on_torch.surfaces import pyramid, sample_folds, sample_photo, sample_tile  # noqa: E402
 from tests.data.conftest import BODIES, CONFIG  # noqa: E402
+from tests.data.pretend_gpu import GPU, PretendGpu, is_on_gpu  # noqa: E402
 
 SEEDS = range(100, 112)
 
@@ -54,6 +55,29 @@ def test_the_same_seed_gives_the_same_picture(both):
     off = np.abs(both[1]["crops"].numpy() - expected).max(-1)
     assert (off <= 1).mean() >= 0.999
     assert (off.reshape(len(expected), -1) <= 1).mean(1).min() > 0.99
+
+
+def test_a_gpu_would_draw_them_too(pairs, both):
+    """No operation mixes tensors of two devices, none rounds to TensorFloat-32, and everything is there in the end."""
+    with PretendGpu():
+        drawn = sample(pairs, SEEDS, GPU)
+        assert all(is_on_gpu(values) for values in drawn.values())
+        drawn = {name: values.cpu() for name, values in drawn.items()}
+    for name, values in both[1].items():
+        assert torch.equal(drawn[name].nan_to_num(-1.0), values.nan_to_num(-1.0)), name
+
+
+def test_the_gpu_that_is_not_there_refuses_what_a_real_one_refuses():
+    with PretendGpu():
+        there, here = torch.zeros(2, 3, device=GPU), torch.ones(2, 3)
+        for mixed in (lambda: there + here, lambda: torch.where(there > 0, here, here), lambda: there[:, 0].numpy()):
+            with pytest.raises(RuntimeError):
+                mixed()
+        with pytest.raises(RuntimeError, match="TensorFloat"):
+            torch.nn.functional.conv2d(there[None, None], torch.zeros(1, 1, 1, 1, device=GPU))
+        assert is_on_gpu(there + here.to(GPU))
+        assert is_on_gpu(there[torch.tensor([0])] * 2 + torch.tensor(1.0))
+        assert not is_on_gpu(there.cpu() + here)
 
 
 def test_the_same_seed_gives_the_same_labels(both):

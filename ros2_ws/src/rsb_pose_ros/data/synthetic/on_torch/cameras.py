@@ -22,6 +22,8 @@ FLOAT_RADIUS, BYTE_RADIUS = 4, 3
 """Deviations after which cv2.GaussianBlur cuts its kernel off, for float and for uint8 pictures."""
 
 
+# TensorFloat-32, cuDNN's default, keeps eleven bits: pictures would be off by a grey level.
+@torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
 def expose(packed: Packed, images: Tensor) -> Tensor:
     """Float BGR views (B, 2, S, S, 3) in 0…255 → uint8 as pairs of similar but not equal cameras give them."""
     size = images.shape[2]
