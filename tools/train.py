@@ -249,7 +249,12 @@ def average_weights(arguments: argparse.Namespace) -> int:
     if not 0 <= arguments.share <= 1:
         raise ValueError(f"--share is {arguments.share}; expected 0 to 1")
     after = checkpoint.load(arguments.tuned)
-    before = load_start(arguments.start, build(ModelConfig, after["config"], str(arguments.tuned)))
+    exported = arguments.start.suffix == ".onnx"
+    before = (
+        load_start(arguments.start, build(ModelConfig, after.get("config"), str(arguments.tuned)))
+        if exported
+        else checkpoint.load(arguments.start)
+    )
     kept = {key: after[key] for key in ("config", "pairs") if key in after}
     weights = between(before["average"], after["average"], arguments.share)
     checkpoint.save(arguments.output / "averaged.pt", average=weights, share=arguments.share, **kept)
