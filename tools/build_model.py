@@ -43,7 +43,7 @@ def main() -> int:
     )  # fmt: skip
     parser.add_argument(
         "--record", type=Path, default=ROOT / "config/records/rsb_pose_edge.json",
-        help="licence, attribution and training for the card (default: of the shipped weights)",
+        help="JSON with licence, attribution, training for the card (default: of the shipped weights; write your own)",
     )  # fmt: skip
     parser.add_argument("--data", type=Path, default=ROOT / "config/synthetic.yaml", help="ranges of the pairs")
     parser.add_argument("--bodies", type=Path, default=ROOT / "cache/bodies.npz", help="tools/synthesize.py bake")

@@ -21,7 +21,9 @@ def main() -> int:
         description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--config", type=Path, help="network configuration; left out: export the transformer alone")
-    parser.add_argument("--checkpoint", type=Path, help="co-keypoint weights (tools/train.py sce)")
+    parser.add_argument(
+        "--checkpoint", type=Path, help="co-keypoint weights (tools/train.py sce), or an exported float32 .onnx"
+    )
     parser.add_argument("--transformer", type=Path, help="pose transformer weights (tools/train.py ppt)")
     parser.add_argument("--untrained", action="store_true", help="random weights, for trying out a configuration")
     parser.add_argument("--record", type=Path, help="JSON with the card's licence, attribution, training")
@@ -44,6 +46,7 @@ def export(arguments: argparse.Namespace):  # type: ignore[no-untyped-def]
     from rsb_pose_ros.model.config import TransformerConfig
     from rsb_pose_ros.training import checkpoint
     from rsb_pose_ros.training.export import export_pose_prior, export_stereo_pose
+    from rsb_pose_ros.training.exported_weights import load_start
 
     record = {"licence": "Apache-2.0", "training": {"state": "untrained"}}
     if arguments.record:
@@ -59,7 +62,7 @@ def export(arguments: argparse.Namespace):  # type: ignore[no-untyped-def]
         return export_pose_prior(transformer, arguments.output, prior["config"], record)
     model = RSBPose(ModelConfig.from_yaml(arguments.config))
     if arguments.checkpoint:
-        weights = checkpoint.load(arguments.checkpoint)
+        weights = load_start(arguments.checkpoint)
         parts = weights["average"]
         if prior is not None:
             # The co-keypoint run carries an untrained transformer, perhaps of another size.

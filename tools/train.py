@@ -174,14 +174,14 @@ def train_pose_prior(arguments: argparse.Namespace) -> int:
             arguments, "steps", "batch", "rate", "pretraining", "masked_share", "recorded_share", "uncertainty_share"
         )
     )
-    config = ModelConfig.from_yaml(arguments.config)
-    trainer = PosePriorTrainer(config.transformer, plan, arguments.output, arguments.device)
+    config = ModelConfig.from_yaml(arguments.config).transformer
+    trainer = PosePriorTrainer(config, plan, arguments.output, arguments.device)
     recorded = RecordedErrors.load(arguments.recorded) if arguments.recorded else None
     if trainer.resume():
         print(f"going on from step {trainer.step} of {arguments.output}")
         torch.manual_seed(trainer.step)
     elif arguments.start:
-        trainer.start_from(transformer_of(arguments.start, config))
+        trainer.start_from(transformer_of(arguments.start))
     mocap = arguments.shared / "mocap"
     poses, held_out = (
         torch.from_numpy(load_poses(mocap / name, arguments.bodies)) for name in ("train.npz", "val.npz")
@@ -202,8 +202,8 @@ def train_look(arguments: argparse.Namespace) -> int:
 
     if arguments.start is None:
         raise ValueError("no --start given; expected the co-keypoint weights")
-    config = ModelConfig.from_yaml(arguments.config)
-    weights, model = load_start(arguments.start, config), RSBPose(config)
+    weights = load_start(arguments.start)
+    model = RSBPose(ModelConfig.from_yaml(arguments.config))
     load_weights(model, weights["average"])
     plan = Plan(pairs=arguments.pairs, steps=arguments.steps)
     dataset = SyntheticPairsDataset(arguments.data, arguments.shared, arguments.bodies, seed=arguments.seed)
@@ -229,9 +229,8 @@ def write_estimates(arguments: argparse.Namespace) -> int:
 
     if arguments.start is None:
         raise ValueError("no --start given; expected a checkpoint that the `finish` stage wrote")
-    config = ModelConfig.from_yaml(arguments.config)
-    model = RSBPose(config)
-    load_weights(model, load_start(arguments.start, config)["average"])
+    model = RSBPose(ModelConfig.from_yaml(arguments.config))
+    load_weights(model, load_start(arguments.start)["average"])
     dataset = SyntheticPairsDataset(arguments.data, arguments.shared, arguments.bodies, seed=arguments.seed)
     found = estimate(model, dataset, arguments.pairs, workers=arguments.workers)
     found.save(arguments.output / "estimates.npz")
@@ -241,20 +240,13 @@ def write_estimates(arguments: argparse.Namespace) -> int:
 
 
 def average_weights(arguments: argparse.Namespace) -> int:
-    from rsb_pose_ros.model.config import ModelConfig, build
     from rsb_pose_ros.training import checkpoint
     from rsb_pose_ros.training.exported_weights import load_start
     from rsb_pose_ros.training.weight_average import between
 
     if not 0 <= arguments.share <= 1:
         raise ValueError(f"--share is {arguments.share}; expected 0 to 1")
-    after = checkpoint.load(arguments.tuned)
-    exported = arguments.start.suffix == ".onnx"
-    before = (
-        load_start(arguments.start, build(ModelConfig, after.get("config"), str(arguments.tuned)))
-        if exported
-        else checkpoint.load(arguments.start)
-    )
+    before, after = load_start(arguments.start), checkpoint.load(arguments.tuned)
     kept = {key: after[key] for key in ("config", "pairs") if key in after}
     weights = between(before["average"], after["average"], arguments.share)
     checkpoint.save(arguments.output / "averaged.pt", average=weights, share=arguments.share, **kept)
@@ -275,10 +267,10 @@ def finish_model(arguments: argparse.Namespace) -> int:
 
     if arguments.start is None:
         raise ValueError("no --start given; expected the co-keypoint weights")
-    config = ModelConfig.from_yaml(arguments.config)
-    weights, model = load_start(arguments.start, config), RSBPose(config)
+    weights = load_start(arguments.start)
+    model = RSBPose(ModelConfig.from_yaml(arguments.config))
     load_weights(model, weights["average"])
-    model.transformer.load_state_dict(transformer_of(arguments.transformer, config))
+    model.transformer.load_state_dict(transformer_of(arguments.transformer))
     half = arguments.pairs // 2
     data = (arguments.data, arguments.shared, arguments.bodies, "val")
     fitted = observe(model, SyntheticPairsDataset(*data, seed=FIRST_SEED), half, workers=arguments.workers)

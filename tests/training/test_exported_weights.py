@@ -41,22 +41,22 @@ def test_a_training_starts_from_the_shipped_network(config, tmp_path):
     trainer.start_from(SHIPPED)
     card = read_card(SHIPPED, "stereo_pose")
     assert trainer.pairs_before == card.training["pairs"] > 0
-    transformer = transformer_of(SHIPPED, config)
+    transformer = transformer_of(SHIPPED)
     for name, value in trainer.model.transformer.state_dict().items():
         assert torch.equal(transformer[name], value)
 
 
 @pytest.mark.parametrize("name", ["rsb_pose_edge_int8.onnx", "rsb_pose_edge_int8_cpu.onnx"])
-def test_a_quantized_file_is_refused(config, name):
+def test_a_quantized_file_is_refused(name):
     with pytest.raises(ValueError, match=rf"{name}.*expected the float32 export of rsb_pose_edge"):
-        load_start(ROOT / "models" / name, config)
+        load_start(ROOT / "models" / name)
 
 
 def test_another_network_and_a_missing_file_are_refused(config, tmp_path):
     with pytest.raises(ValueError, match=r"rsb_pose_edge\.onnx.*expected the float32 export"):
         read_exported(SHIPPED, RSBPose(replace(config, volume_channels=8)))
     with pytest.raises(ValueError, match=r"none\.onnx"):
-        load_start(tmp_path / "none.onnx", config)
+        load_start(tmp_path / "none.onnx")
 
 
 def test_each_process_of_torchrun_takes_a_gpu_of_its_own(monkeypatch):

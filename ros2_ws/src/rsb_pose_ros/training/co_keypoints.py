@@ -167,7 +167,7 @@ class CoKeypointTrainer:
 
     def start_from(self, path: Path) -> None:
         """Start from the averaged weights of an earlier run (other plan, same network), or from an exported file's."""
-        content = load_start(path, self.config)
+        content = load_start(path)
         load_weights(self.model, content["average"])
         self.average = WeightAverage(self.model)
         self.pairs_before = content.get("pairs", 0)

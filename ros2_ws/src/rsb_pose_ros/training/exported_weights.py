@@ -20,6 +20,7 @@ from torch import Tensor
 
 from rsb_pose_ros.inference.card import STEREO_POSE, ModelError, read_card
 from rsb_pose_ros.model import ModelConfig, RSBPose
+from rsb_pose_ros.model.config import build
 from rsb_pose_ros.training import checkpoint
 from rsb_pose_ros.training.export import StereoPoseGraph, example_pair, export_stereo_pose
 
@@ -27,14 +28,21 @@ TOLERANCE = 1e-4
 """Metres between the file's answer and PyTorch's; the contract of every export."""
 
 
-def load_start(path: Path, config: ModelConfig) -> dict[str, Any]:
-    """Weights to go on from, as a checkpoint holds them: of a checkpoint, or of a shipped .onnx file and its card."""
+def load_start(path: Path) -> dict[str, Any]:
+    """Weights to go on from, as a checkpoint holds them: of a checkpoint, or of a float32 .onnx file by its card.
+
+    Raises what checkpoint.load raises, and ValueError for an .onnx file that is quantized, or no network of tools/train.py.
+    """
     if path.suffix != ".onnx":
         return checkpoint.load(path)
     try:
         card = read_card(path, STEREO_POSE)
     except ModelError as error:
         raise ValueError(str(error)) from error
+    if "quantization" in card.configuration:
+        origin = card.configuration.get("name", "the network")
+        raise ValueError(f"model {path}: its weights are quantized; expected the float32 export of {origin}")
+    config = build(ModelConfig, card.configuration, f"card of {path}")
     return {
         "average": read_exported(path, RSBPose(config)),
         "config": config.to_dict(),
@@ -42,9 +50,9 @@ def load_start(path: Path, config: ModelConfig) -> dict[str, Any]:
     }
 
 
-def transformer_of(path: Path, config: ModelConfig) -> dict[str, Tensor]:
+def transformer_of(path: Path) -> dict[str, Tensor]:
     """The pose transformer's weights alone, from its own checkpoint or from a whole network's .onnx file."""
-    weights = load_start(path, config)["average"]
+    weights = load_start(path)["average"]
     prefix = "transformer."
     return {k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)} or weights
 
