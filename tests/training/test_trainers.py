@@ -1,5 +1,6 @@
 """Training loops: they learn, they go on after a kill exactly where they were, and they write what they did."""
 
+import json
 import os
 from collections.abc import Iterator
 from dataclasses import replace
@@ -16,6 +17,7 @@ from rsb_pose_ros.training import checkpoint
 from rsb_pose_ros.training.co_keypoints import CoKeypointTrainer, Plan, resize_batch
 from rsb_pose_ros.training.ema import WeightAverage
 from rsb_pose_ros.training.export import example_pair
+from rsb_pose_ros.training.logbook import Logbook
 from rsb_pose_ros.training.schedule import cosine
 
 CONFIG = Path(__file__).resolve().parents[2] / "config" / "models" / "rsb_pose_edge.yaml"
@@ -64,6 +66,17 @@ def test_co_keypoints_learn_and_resume(tmp_path: Path) -> None:
     content = checkpoint.load(tmp_path / "last.pt")
     assert content["config"]["name"] == "rsb_pose_edge" and content["plan"]["steps"] == 10 and content["pairs"] == 10
     assert (tmp_path / "log.jsonl").read_text().count("\n") == 1
+
+
+def test_the_log_holds_means_of_the_steps_since_its_last_line(tmp_path: Path) -> None:
+    with Logbook(tmp_path) as log:
+        for loss in (1.0, 3.0, float("nan")):
+            log.add({"loss": loss})
+        log.numbers(3)
+        log.add({"loss": 7.0})
+        log.numbers(4)
+    lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert lines == [{"step": 3, "loss": 2.0}, {"step": 4, "loss": 7.0}]
 
 
 def test_end_to_end_trains_the_transformer_too_and_stage_one_does_not(tmp_path: Path) -> None:

@@ -219,9 +219,10 @@ class CoKeypointTrainer:
                 bar.update()
                 if log is None:
                     continue
+                log.add(terms)
                 if self.step % 10 == 0:
                     bar.set_postfix(as_text(terms))
-                    log.numbers(self.step, terms)
+                    log.numbers(self.step)
                 if self.step % self.plan.picture_every == 0:
                     log.picture(self.step, *self._look(batch))
                 if self.step % self.plan.save_every == 0 or self.progress >= 1:

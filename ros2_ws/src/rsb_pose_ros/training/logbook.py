@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import cv2
@@ -27,6 +28,7 @@ class Logbook:
         self.folder = folder
         self._lines = (folder / "log.jsonl").open("a")
         self._board = SummaryWriter(str(folder / "tensorboard"))
+        self._recent: list[dict[str, float]] = []
 
     def __enter__(self) -> Logbook:
         return self
@@ -35,11 +37,18 @@ class Logbook:
         self._lines.close()
         self._board.close()
 
-    def numbers(self, step: int, terms: dict[str, float]) -> None:
+    def add(self, terms: dict[str, float]) -> None:
         """Loss terms of one step."""
-        self._lines.write(json.dumps({"step": step, **{k: round(v, 4) for k, v in terms.items()}}) + "\n")
+        self._recent.append(terms)
+
+    def numbers(self, step: int) -> None:
+        """Write the means of the terms added since the last time: single batches differ more than training changes."""
+        names = dict.fromkeys(name for terms in self._recent for name in terms)
+        means = {name: _mean([terms[name] for terms in self._recent if name in terms]) for name in names}
+        self._recent.clear()
+        self._lines.write(json.dumps({"step": step, **{k: round(v, 4) for k, v in means.items()}}) + "\n")
         self._lines.flush()
-        for name, value in terms.items():
+        for name, value in means.items():
             self._board.add_scalar(name, value, step)
 
     def picture(self, step: int, batch: dict[str, Tensor], estimate: Estimate) -> None:
@@ -49,6 +58,12 @@ class Logbook:
         path.parent.mkdir(exist_ok=True)
         cv2.imwrite(str(path), sheet)
         self._board.add_image("pairs", sheet[..., ::-1].copy(), step, dataformats="HWC")
+
+
+def _mean(values: list[float]) -> float:
+    """Of the finite ones; NaN if there are none."""
+    finite = [value for value in values if math.isfinite(value)]
+    return sum(finite) / len(finite) if finite else math.nan
 
 
 def contact_sheet(batch: dict[str, Tensor], estimate: Estimate) -> np.ndarray:

@@ -27,8 +27,14 @@ for each view and device."""
 WALL_LIGHT, PHOTO_OWN = np.float32(0.15), np.float32(0.4)
 """Least cosine of light on walls, which light each other; share of a photograph's own light."""
 
+compiled = numba.njit(cache=True, fastmath=True, nogil=True)
+inlined = numba.njit(cache=True, fastmath=True, nogil=True, inline="always")
+uncounted = numba.njit(cache=True, fastmath=True, nogil=True, _nrt=False)
+"""Without numba's reference counts, which are atomic additions, dozens for a pixel: three quarters of the time. Such a
+function cannot make arrays, so it is given those that it fills."""
 
-@numba.njit(cache=True, fastmath=True, nogil=True, inline="always")
+
+@inlined
 def sample_tile(levels, k, u, v, footprint):  # type: ignore[no-untyped-def]
     """Bilinear sample of tile k at (u, v) in repeats; footprint: texels of level 0 per pixel. (b, g, r)."""
     level = 0
@@ -51,7 +57,7 @@ def sample_tile(levels, k, u, v, footprint):  # type: ignore[no-untyped-def]
     return np.float32(b), np.float32(g), np.float32(r)
 
 
-@numba.njit(cache=True, fastmath=True, nogil=True, inline="always")
+@inlined
 def sample_photo(photos, k, u, v):  # type: ignore[no-untyped-def]
     """Bilinear sample of photograph k of (P, H, W, 3) at (u, v) in 0…1, mirrored outside: (b, g, r)."""
     height, width = photos.shape[1], photos.shape[2]
@@ -85,7 +91,7 @@ def sample_photo(photos, k, u, v):  # type: ignore[no-untyped-def]
     return np.float32(b), np.float32(g), np.float32(r)
 
 
-@numba.njit(cache=True, fastmath=True, nogil=True, inline="always")
+@inlined
 def sample_folds(folds, u, v):  # type: ignore[no-untyped-def]
     """Bilinear sample of FOLDS at cloth coordinates in metres."""
     x, y = u * np.float32(256 / 0.9), v * np.float32(256 / 0.9)
@@ -98,7 +104,7 @@ def sample_folds(folds, u, v):  # type: ignore[no-untyped-def]
     return np.float32(top * (1 - fy) + bottom * fy)
 
 
-@numba.njit(cache=True, fastmath=True, nogil=True)
+@uncounted
 def cover_points(height, vertices, base):  # type: ignore[no-untyped-def]
     for i in range(len(vertices)):
         x, y, z = vertices[i, 0], vertices[i, 1], vertices[i, 2]
@@ -109,7 +115,7 @@ def cover_points(height, vertices, base):  # type: ignore[no-untyped-def]
             height[row, column] = max(height[row, column], h)
 
 
-@numba.njit(cache=True, fastmath=True, nogil=True)
+@compiled
 def cover_boxes(height, objects, base):  # type: ignore[no-untyped-def]
     """Boxes and cylinders (as boxes), their upper sides sampled at half a texel."""
     step = np.float32(1.6 / 48 * 0.7)
@@ -145,7 +151,7 @@ def cover_boxes(height, objects, base):  # type: ignore[no-untyped-def]
                         height[row, column] = max(height[row, column], h)
 
 
-@numba.njit(cache=True, fastmath=True, nogil=True, inline="always")
+@inlined
 def shadow(maps, bases, k, x, y, z):  # type: ignore[no-untyped-def]
     """How much of light k is kept from a point, 0…1; nothing is known, and nothing kept, beyond the map's edge."""
     base = bases[k]
@@ -170,7 +176,7 @@ def shadow(maps, bases, k, x, y, z):  # type: ignore[no-untyped-def]
     )
 
 
-@numba.njit(cache=True, fastmath=True, nogil=True, inline="always")
+@inlined
 def light_at(x, y, z, nx, ny, nz, least, ambient, lights, lamp, maps, bases):  # type: ignore[no-untyped-def]
     """(b, g, r) of the light on a surface at (x, y, z) with unit normal (nx, ny, nz); least: lowest cosine counted (walls
     send light to each other)."""
@@ -189,7 +195,7 @@ def light_at(x, y, z, nx, ny, nz, least, ambient, lights, lamp, maps, bases):  #
     return np.float32(b * near), np.float32(g * near), np.float32(r * near)
 
 
-@numba.njit(cache=True, fastmath=True, nogil=True)
+@compiled
 def seen_from(objects, origin, rotation, camera, size):  # type: ignore[no-untyped-def]
     """(K, 4) int32: first and last block column, first and last block row of the picture in which each object may show.
 
@@ -232,7 +238,7 @@ def seen_from(objects, origin, rotation, camera, size):  # type: ignore[no-untyp
     return out
 
 
-@numba.njit(cache=True, fastmath=True, nogil=True, inline="always")
+@inlined
 def _room_exit(room, px, py, pz, ex, ey, ez, rc, rs):  # type: ignore[no-untyped-def]
     """(t, surface, u, v, normal) where a ray from p along e leaves the room; the normal points inwards."""
     ox, oz = rc * px - rs * pz, rs * px + rc * pz
@@ -249,7 +255,7 @@ def _room_exit(room, px, py, pz, ex, ey, ez, rc, rs):  # type: ignore[no-untyped
     return tz, 4 if dz > 0 else 5, ox + tz * dx, py + tz * ey, rs * nz, ZERO, rc * nz
 
 
-@numba.njit(cache=True, fastmath=True, nogil=True, inline="always")
+@inlined
 def _object_entry(objects, k, c, s, px, py, pz, ex, ey, ez, limit):  # type: ignore[no-untyped-def]
     """(t, u, v, normal) where a ray from p along e enters a box or upright cylinder before `limit`; t is FAR_AWAY if not."""
     qx, qz = px - objects[k, 0], pz - objects[k, 2]
@@ -296,7 +302,7 @@ def _object_entry(objects, k, c, s, px, py, pz, ex, ey, ez, limit):  # type: ign
     return t0, np.float32(np.arctan2(z, x)) * hx, y, c * nx + s * nz, ZERO, -s * nx + c * nz
 
 
-@numba.njit(cache=True, fastmath=True, nogil=True, inline="always")
+@inlined
 def _corner(room, x, y, z, rc, rs, surface):  # type: ignore[no-untyped-def]
     """Less light reaches the edges of a room: a factor 0.7…1 from the distances to the two nearest other planes."""
     rx, rz = rc * x - rs * z, rs * x + rc * z
@@ -311,7 +317,7 @@ def _corner(room, x, y, z, rc, rs, surface):  # type: ignore[no-untyped-def]
     return ONE - np.float32(0.22) * (ONE / (ONE + ax * ax) + ONE / (ONE + ay * ay) + ONE / (ONE + az * az))
 
 
-@numba.njit(cache=True, fastmath=True, nogil=True, inline="always")
+@inlined
 def cast_pixel(  # type: ignore[no-untyped-def]
     column, row, room, objects, turns, here, count, surfaces, levels, photos, projector, skirting,
     ambient, lights, lamp, maps, bases, camera, origin, rotation,
@@ -367,17 +373,16 @@ def cast_pixel(  # type: ignore[no-untyped-def]
     return best, surface, b * lb, g * lg, r * lr
 
 
-@numba.njit(cache=True, fastmath=True, nogil=True)
+@uncounted
 def cast_room(  # type: ignore[no-untyped-def]
-    room, objects, blocks, surfaces, levels, photos, projector, skirting, ambient, lights, lamp, maps, bases,
-    camera, origin, rotation, size, window,
+    image, depth, kind, here, turns, room, objects, blocks, surfaces, levels, photos, projector, skirting,
+    ambient, lights, lamp, maps, bases, camera, origin, rotation, window,
 ):  # fmt: skip
-    width, height = size
-    image = np.zeros((height, width, 3), np.float32)
-    depth = np.full((height, width), FAR_AWAY, np.float32)
-    kind = np.zeros((height, width), np.uint8)
-    here = np.empty(len(objects), np.int32)
-    turns = np.empty((len(objects) + 1, 2), np.float32)
+    """Draw room and objects into image (H, W, 3), depth (H, W) and kind (H, W) within `window`.
+
+    here (K,) int32 and turns (K + 1, 2) float32 are room to work in.
+    """
+    height, width = depth.shape
     for k in range(len(objects)):
         turns[k, 0], turns[k, 1] = np.cos(objects[k, 6]), np.sin(objects[k, 6])
     turns[-1, 0], turns[-1, 1] = np.cos(room[0]), np.sin(room[0])
@@ -402,10 +407,9 @@ def cast_room(  # type: ignore[no-untyped-def]
                     depth[row, column] = t
                     kind[row, column] = 1 if surface >= 6 else 0
                     image[row, column, 0], image[row, column, 1], image[row, column, 2] = b, g, r
-    return image, depth, kind
 
 
-@numba.njit(cache=True, fastmath=True, nogil=True, inline="always")
+@inlined
 def project_vertex(i, vertices, origin, rotation, camera):  # type: ignore[no-untyped-def]
     """(column, row, depth) of vertex i, see `to_camera`."""
     x, y, z = vertices[i, 0] - origin[0], vertices[i, 1] - origin[1], vertices[i, 2] - origin[2]
@@ -416,7 +420,7 @@ def project_vertex(i, vertices, origin, rotation, camera):  # type: ignore[no-un
     return column, row, depth
 
 
-@numba.njit(cache=True, fastmath=True, nogil=True)
+@compiled
 def to_camera(vertices, origin, rotation, camera):  # type: ignore[no-untyped-def]
     """(V, 3) float32 column, row, depth of vertices (V, 3) seen from `origin` (3,), rotation (3, 3) camera ← scene."""
     out = np.empty((len(vertices), 3), np.float32)
@@ -425,7 +429,7 @@ def to_camera(vertices, origin, rotation, camera):  # type: ignore[no-untyped-de
     return out
 
 
-@numba.njit(cache=True, fastmath=True, nogil=True, inline="always")
+@inlined
 def face_box(f, pixels, faces, width, height):  # type: ignore[no-untyped-def]
     """(left, right, top, bottom) pixels which face f may cover, last ones included; left > right if it is not drawn."""
     a, b, c = faces[f, 0], faces[f, 1], faces[f, 2]
@@ -439,7 +443,7 @@ def face_box(f, pixels, faces, width, height):  # type: ignore[no-untyped-def]
     return left, right, top, bottom
 
 
-@numba.njit(cache=True, fastmath=True, nogil=True, inline="always")
+@inlined
 def face_depth(x, y, f, pixels, faces):  # type: ignore[no-untyped-def]
     """Depth of face f at a pixel, FAR_AWAY where it does not cover its centre."""
     a, b, c = faces[f, 0], faces[f, 1], faces[f, 2]
@@ -455,7 +459,7 @@ def face_depth(x, y, f, pixels, faces):  # type: ignore[no-untyped-def]
     return np.float32(1 / (wa / za + wb / zb + wc / zc))
 
 
-@numba.njit(cache=True, fastmath=True, nogil=True)
+@uncounted
 def find_visible(pixels, faces, depth, winner):  # type: ignore[no-untyped-def]
     """Z-buffer: depth (H, W) becomes nearer where a face is in front, winner (H, W) int32 that face's index.
 
@@ -472,7 +476,7 @@ def find_visible(pixels, faces, depth, winner):  # type: ignore[no-untyped-def]
                     winner[y, x] = f
 
 
-@numba.njit(cache=True, fastmath=True, nogil=True, inline="always")
+@inlined
 def shade_pixel(  # type: ignore[no-untyped-def]
     x, y, face, pixels, vertices, normals, faces, albedo, texture, fields, materials, levels, folds, focal,
     ambient, lights, lamp, maps, bases,
@@ -521,7 +525,7 @@ def shade_pixel(  # type: ignore[no-untyped-def]
     return blue, green, red
 
 
-@numba.njit(cache=True, fastmath=True, nogil=True)
+@uncounted
 def shade(  # type: ignore[no-untyped-def]
     image, kind, label, winner, pixels, vertices, normals, faces, albedo, texture, fields, materials, levels, folds,
     focal, ambient, lights, lamp, maps, bases,

@@ -13,7 +13,16 @@ import numpy as np
 from rsb_pose_ros.data.synthetic.colours import wall_colour
 from rsb_pose_ros.data.synthetic.config import SyntheticConfig
 from rsb_pose_ros.data.synthetic.furniture import PICTURE, furnish
-from rsb_pose_ros.data.synthetic.kernels import CEILING, FLOOR, FRAMED, PROJECTED, STRETCHED, cast_room, seen_from
+from rsb_pose_ros.data.synthetic.kernels import (
+    CEILING,
+    FAR_AWAY,
+    FLOOR,
+    FRAMED,
+    PROJECTED,
+    STRETCHED,
+    cast_room,
+    seen_from,
+)
 from rsb_pose_ros.data.synthetic.lighting import Lighting, sample_lights
 from rsb_pose_ros.data.synthetic.textures import TILE, TextureLibrary, photograph, pyramid, tile
 
@@ -191,8 +200,13 @@ def cast(  # type: ignore[no-untyped-def]
     """
     blocks = seen_from(scene.objects, origin, rotation, camera, size)
     bounds = (0.0, 0.0, float(size[0]), float(size[1])) if window is None else tuple(float(x) for x in window)
-    return cast_room(
-        scene.room, scene.objects, blocks, scene.surfaces, scene.levels, scene.photos, scene.projector, scene.skirting,
-        lighting.ambient, lighting.lights, lighting.lamp, lighting.maps, lighting.bases, camera, origin, rotation, size,
-        bounds,
+    width, height = size
+    image, kind = np.zeros((height, width, 3), np.float32), np.zeros((height, width), np.uint8)
+    depth = np.full((height, width), FAR_AWAY, np.float32)
+    here, turns = np.empty(len(scene.objects), np.int32), np.empty((len(scene.objects) + 1, 2), np.float32)
+    cast_room(
+        image, depth, kind, here, turns, scene.room, scene.objects, blocks, scene.surfaces, scene.levels, scene.photos,
+        scene.projector, scene.skirting, lighting.ambient, lighting.lights, lighting.lamp, lighting.maps, lighting.bases,
+        camera, origin, rotation, bounds,
     )  # fmt: skip
+    return image, depth, kind
