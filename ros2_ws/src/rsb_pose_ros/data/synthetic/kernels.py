@@ -29,7 +29,7 @@ WALL_LIGHT, PHOTO_OWN = np.float32(0.15), np.float32(0.4)
 
 compiled = numba.njit(cache=True, fastmath=True, nogil=True)
 inlined = numba.njit(cache=True, fastmath=True, nogil=True, inline="always")
-uncounted = numba.njit(cache=True, fastmath=True, nogil=True, _nrt=False)
+uncounted = numba.njit(cache=True, fastmath=True, nogil=True, _nrt=False)  # type: ignore[call-overload]
 """Without numba's reference counts, which are atomic additions, dozens for a pixel: three quarters of the time. Such a
 function cannot make arrays, so it is given those that it fills."""
 
