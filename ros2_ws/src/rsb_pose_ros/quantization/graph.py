@@ -14,6 +14,7 @@ from onnx import numpy_helper
 from rsb_pose_ros.inference.card import ModelError
 
 CONVOLUTIONS = ("Conv", "ConvTranspose")
+PRODUCTS = ("Gemm", "MatMul")
 ACTIVATIONS = ("Clip", "Relu")
 QUANTIZED = frozenset({"QuantizeLinear", "DequantizeLinear", "QLinearConv", "QLinearMatMul", "DynamicQuantizeLinear"})
 
@@ -100,10 +101,12 @@ def candidates(
     source: str = "model",
     exact: Sequence[str] = (),
     logits: bool = False,
+    products: Sequence[str] = (),
 ) -> list[str]:
     """Names of the nodes that may become INT8: convolutions, and other `operators` that lie between convolutions.
 
-    logits: what only leads to the softmax (the sums of logits, and what they are made of) may, too.
+    logits: what only leads to the softmax (the sums of logits, and what they are made of) may, too; products: so may these
+    products with weights behind it (regular expressions of names).
     keep: regular expressions of names that stay float; exact: likewise, where there are such.
     Raises ModelError: one that matches nothing, nothing left.
     """
@@ -118,6 +121,11 @@ def candidates(
         if n.op_type in operators
         and n.name in head
         and (n in convolutions or n.name in closing or (n.name in between and _carries_floats(graph, n)))
+    ]
+    possible += [
+        n
+        for n in graph.of(*PRODUCTS)
+        if any(re.search(pattern, n.name) for pattern in products) and graph.constant(n.input[1]) is not None
     ]
     possible = [n for n in possible if not any(re.search(pattern, n.name) for pattern in exact)]
     patterns = [re.compile(pattern) for pattern in keep]

@@ -32,12 +32,22 @@ class Recipe:
     half: bool
     logits: bool
     operators: tuple[str, ...]
+    products: tuple[str, ...] = ()
+    """Products with weights behind the volume that become INT8 as well: regular expressions of names."""
     exact: tuple[str, ...] = (r"^/network/stem/", r"^/network/stem_separable/")
     """Stays float where it exists: the second look compares these features, and they cost little (docs/performance.md)."""
 
 
 RECIPES = {
-    "jetson": Recipe("S8S8 symmetric", True, False, True, False, ("Conv", "Add")),
+    "jetson": Recipe(
+        "S8S8 symmetric",
+        True,
+        False,
+        True,
+        False,
+        ("Conv", "Add", "Gemm", "MatMul"),
+        (r"/transformer/blocks\.\d+/(mlp|attention/out)/",),
+    ),
     "cpu": Recipe(
         "U8S8 asymmetric",
         False,

@@ -19,6 +19,7 @@ from rsb_pose_ros.quantization.storage import (
     compute_in_half,
     number_tensors,
     store_weights_as_int8,
+    store_weights_in_half,
     transformer,
 )
 from rsb_pose_ros.quantization.windows import Windows
@@ -89,7 +90,7 @@ def quantize(
         )
     graph = Graph(prepared)
     recipe = RECIPES[wishes.target]
-    chosen = candidates(graph, recipe.operators, wishes.keep, source, recipe.exact, recipe.logits)
+    chosen = candidates(graph, recipe.operators, wishes.keep, source, recipe.exact, recipe.logits, recipe.products)
     judge = Judge(model, held_out, wishes.threads)
     histograms = _watch(prepared, graph, chosen, calibration, wishes, progress)
 
@@ -150,6 +151,7 @@ def finish(quantized: onnx.ModelProto, recipe: Recipe) -> onnx.ModelProto:
     graph = Graph(quantized)
     if recipe.half:
         compute_in_half(quantized, transformer(graph))
+        store_weights_in_half(quantized)
     else:
         store_weights_as_int8(quantized, [n.name for n in graph.of(*WEIGHTED)])
     number_tensors(quantized)

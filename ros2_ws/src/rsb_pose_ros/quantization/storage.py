@@ -8,11 +8,12 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from rsb_pose_ros.quantization.graph import Graph, drop_unused
+from rsb_pose_ros.quantization.graph import PRODUCTS, Graph, drop_unused
 
 WEIGHTED = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 SMALLEST = 2048
 """Weights with fewer elements are not worth a node."""
+SMALLEST_IN_HALF = 512
 
 
 def store_weights_as_int8(model: onnx.ModelProto, nodes: Iterable[str]) -> int:
@@ -72,7 +73,37 @@ def transformer(graph: Graph) -> list[str]:
     if not products:
         return []
     inside = (graph.behind(products) & graph.before(products)) | {n.name for n in products}
-    return [n.name for n in graph.nodes if n.name in inside]
+    return [n.name for n in graph.nodes if n.name in inside and not _in_int8(graph, n)]
+
+
+def _in_int8(graph: Graph, node: onnx.NodeProto) -> bool:
+    """Is it a Q/DQ node, or a product between such? ONNX has them for float16 from opset 19 on only."""
+    if node.op_type in PRODUCTS:
+        return all((maker := graph.producer.get(i)) and maker.op_type == "DequantizeLinear" for i in node.input[:2])
+    return node.op_type in ("QuantizeLinear", "DequantizeLinear")
+
+
+def store_weights_in_half(model: onnx.ModelProto) -> None:
+    """Keep the float32 weights of matrix products as float16, in place; a cast restores them when the model is loaded.
+
+    Convolutions keep theirs: TensorRT reads a kernel from a constant, not from a cast.
+    """
+    graph = Graph(model)
+    for node in graph.of(*PRODUCTS):
+        weight = graph.constant(node.input[1])
+        if weight is None or weight.dtype != np.float32 or weight.size < SMALLEST_IN_HALF:
+            continue
+        stored = node.input[1]
+        if f"{stored}_restored" not in graph.producer:
+            half = numpy_helper.from_array(weight.astype(np.float16), f"{stored}_half")
+            model.graph.initializer.append(half)
+            cast = helper.make_node(
+                "Cast", [half.name], [f"{stored}_restored"], name=f"{stored}_restored_cast", to=TensorProto.FLOAT
+            )
+            model.graph.node.insert(0, cast)
+            graph.producer[cast.output[0]] = cast
+        node.input[1] = f"{stored}_restored"
+    drop_unused(model)
 
 
 def compute_in_half(model: onnx.ModelProto, nodes: Iterable[str]) -> None:
