@@ -87,9 +87,8 @@ def answers(model: Path, arguments: argparse.Namespace) -> WindowTable:
 
     cv2.setNumThreads(1)
     network = OnnxWindows(model, arguments.providers, arguments.threads, as_stated=True)
-    generator = SyntheticPairs(
-        SyntheticConfig.from_yaml(arguments.data), arguments.shared, arguments.bodies, split="val"
-    )
+    ranges = SyntheticConfig.from_yaml(arguments.data, network.size)
+    generator = SyntheticPairs(ranges, arguments.shared, arguments.bodies, split="val")
     names = ("crops", "projections", "joints", "keypoints", "visibility", "present", "search")
 
     def batches():  # type: ignore[no-untyped-def]

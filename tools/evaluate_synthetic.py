@@ -67,11 +67,7 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
 
     cv2.setNumThreads(1)
     network = OnnxWindows(arguments.model, arguments.providers, arguments.threads)
-    test_set = SyntheticTestSet(arguments.definition, arguments.shared, arguments.bodies)
-    if network.size != test_set.definition.ranges.size:
-        raise ValueError(
-            f"{arguments.model}: takes crops of {network.size} px, the test set has {test_set.definition.ranges.size}"
-        )
+    test_set = SyntheticTestSet(arguments.definition, arguments.shared, arguments.bodies, size=network.size)
     version = test_set.definition.version
     table = observe(network, progress(test_set, arguments.pairs))
     if arguments.picture:

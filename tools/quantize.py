@@ -34,7 +34,7 @@ EXAMPLES = """examples:
 
 calibration: a rosbag2 (folder, .mcap, .db3); a folder with calibration.yaml, left/*.png, right/*.png; or `synthetic`,
              pairs rendered now (docs/synthetic-data.md)
-targets: jetson: S8S8, zero points 0, float biases, FP16 for the pose transformer (TensorRT)
+targets: jetson: S8S8, zero points 0, float biases, the pose transformer's MLPs as well, its attention in FP16 (TensorRT)
          cpu: U8S8 (ONNX Runtime on x86 with VNNI, or Arm)
 
 exit codes: 0 done, 2 arguments or inputs that cannot be used
@@ -196,6 +196,7 @@ def windows(arguments: argparse.Namespace, model: Path, source: str, pairs: int,
     from tqdm import tqdm
 
     from rsb_pose_ros.inference import StereoPoseEstimator
+    from rsb_pose_ros.inference.card import STEREO_POSE, read_card
     from rsb_pose_ros.quantization.windows import synthetic_windows, windows_of
 
     quiet = not sys.stderr.isatty()
@@ -205,7 +206,8 @@ def windows(arguments: argparse.Namespace, model: Path, source: str, pairs: int,
         seeds = range(first, first + pairs)
         bar = tqdm(seeds, unit="pair", desc="rendering", disable=quiet)
         ranges, split = ROOT / "config/synthetic.yaml", "val" if role else "train"
-        return synthetic_windows(ranges, arguments.shared, arguments.bodies, split, seeds, bar)
+        size = read_card(model, STEREO_POSE).image_size
+        return synthetic_windows(ranges, size, arguments.shared, arguments.bodies, split, seeds, bar)
     with open_pairs(Path(source)) as opened:
         if not opened.pair_count:
             raise ValueError(f"{source}: holds no stereo pairs; expected some with people in them")

@@ -81,7 +81,9 @@ def main() -> int:
         stage.add_argument(
             "--minutes", type=float, help="train so long instead of so many steps; the rate decays by the clock"
         )
-        stage.add_argument("--size", type=int, default=256, help="crop side in pixels; smaller ones train faster")
+        stage.add_argument(
+            "--size", type=int, help="crop side in pixels, smaller ones train faster (default: as the network's)"
+        )
         stage.add_argument("--backbone-rate", type=float, default=0.0, help="0 keeps the backbone as it is")
         stage.add_argument(
             "--kept", nargs="+", default=(), metavar="PART", help="of a backbone that is trained: stays as it is"
@@ -140,8 +142,10 @@ def train_co_keypoints(arguments: argparse.Namespace) -> int:
             "no --start given; expected a checkpoint that the `finish` stage wrote, with both parts trained"
         )
     names = ("steps", "minutes", "batch", "rate", "size", "backbone_rate", "workers", "int8_share")
+    config = ModelConfig.from_yaml(arguments.config)
+    arguments.size = arguments.size or config.image_size
     plan = Plan(**overrides(arguments, *names), kept=tuple(arguments.kept), end_to_end=joint)
-    trainer = CoKeypointTrainer(ModelConfig.from_yaml(arguments.config), plan, arguments.output, device)
+    trainer = CoKeypointTrainer(config, plan, arguments.output, device)
     if trainer.resume():
         print(f"going on from step {trainer.step} of {arguments.output}")
     elif arguments.start:
@@ -151,7 +155,7 @@ def train_co_keypoints(arguments: argparse.Namespace) -> int:
         trainer.average.module.load_state_dict(trainer.model.state_dict())
     # A resumed run must not see its first pairs again, nor processes each other's.
     seed = arguments.seed + trainer.step * plan.batch * trainer.processes + trainer.rank * PROCESS_SEEDS
-    data = (arguments.data, arguments.shared, arguments.bodies)
+    data = (arguments.data, arguments.shared, arguments.bodies, plan.size)
     if arguments.draw == "device":
         trainer.run(DrawnOnDevice(*data, plan.batch, device, seed, plan.workers))
     else:
@@ -206,7 +210,8 @@ def train_look(arguments: argparse.Namespace) -> int:
     model = RSBPose(ModelConfig.from_yaml(arguments.config))
     load_weights(model, weights["average"])
     plan = Plan(pairs=arguments.pairs, steps=arguments.steps)
-    dataset = SyntheticPairsDataset(arguments.data, arguments.shared, arguments.bodies, seed=arguments.seed)
+    data = (arguments.data, arguments.shared, arguments.bodies, model.config.image_size)
+    dataset = SyntheticPairsDataset(*data, seed=arguments.seed)
     train_second_look(model, first_look(model, dataset, plan.pairs, arguments.workers), plan)
     checkpoint.save(
         arguments.output / "last.pt",
@@ -231,7 +236,8 @@ def write_estimates(arguments: argparse.Namespace) -> int:
         raise ValueError("no --start given; expected a checkpoint that the `finish` stage wrote")
     model = RSBPose(ModelConfig.from_yaml(arguments.config))
     load_weights(model, load_start(arguments.start)["average"])
-    dataset = SyntheticPairsDataset(arguments.data, arguments.shared, arguments.bodies, seed=arguments.seed)
+    data = (arguments.data, arguments.shared, arguments.bodies, model.config.image_size)
+    dataset = SyntheticPairsDataset(*data, seed=arguments.seed)
     found = estimate(model, dataset, arguments.pairs, workers=arguments.workers)
     found.save(arguments.output / "estimates.npz")
     error = 1000 * np.linalg.norm(found.triangulated - found.truth, axis=-1)
@@ -272,7 +278,7 @@ def finish_model(arguments: argparse.Namespace) -> int:
     load_weights(model, weights["average"])
     model.transformer.load_state_dict(transformer_of(arguments.transformer))
     half = arguments.pairs // 2
-    data = (arguments.data, arguments.shared, arguments.bodies, "val")
+    data = (arguments.data, arguments.shared, arguments.bodies, model.config.image_size, "val")
     fitted = observe(model, SyntheticPairsDataset(*data, seed=FIRST_SEED), half, workers=arguments.workers)
     model.variance_scale.copy_(torch.from_numpy(fit_variance_scale(fitted)))
     tested = observe(model, SyntheticPairsDataset(*data, seed=FIRST_SEED + half), half, workers=arguments.workers)

@@ -128,7 +128,7 @@ def test_crops_whose_noise_is_not_stored_are_refused(pairs):
 
 @pytest.mark.parametrize("workers", [0, 1])
 def test_batches_of_the_stream_are_those_of_the_seeds(pairs, shared, workers):
-    stream = iter(DrawnOnDevice(CONFIG, shared, BODIES, 2, "cpu", seed=50, workers=workers, split="val"))
+    stream = iter(DrawnOnDevice(CONFIG, shared, BODIES, None, 2, "cpu", seed=50, workers=workers, split="val"))
     for first in (50, 52):
         batch = next(stream)
         expected = sample(pairs, range(first, first + 2), "cpu")

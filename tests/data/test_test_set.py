@@ -49,6 +49,15 @@ def test_a_fixed_baseline_changes_the_rig_alone(test_set, shared, pack):
         np.testing.assert_allclose(np.linalg.norm(pose, axis=-1), np.linalg.norm(same, axis=-1), atol=2e-3)
 
 
+def test_windows_of_another_size_show_the_same(test_set, shared, pack):
+    small = SyntheticTestSet(DEFINITION, shared, BODIES, size=224)
+    for index in range(3):
+        mine, other = small[index], test_set[index]
+        assert mine.crops.shape == (2, 224, 224, 3)
+        np.testing.assert_allclose(mine.joints, other.joints)
+        np.testing.assert_allclose((mine.keypoints + 0.5) / 224, (other.keypoints + 0.5) / 256, atol=1e-4)
+
+
 def thumbnails(sample) -> np.ndarray:
     """(2, 32, 32) mean grey levels."""
     return np.stack(

@@ -2,12 +2,13 @@
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 from onnx import numpy_helper
 
 from rsb_pose_ros.quantization.judge import Judge
 from rsb_pose_ros.quantization.search import Wishes, quantize
-from rsb_pose_ros.quantization.storage import compute_in_half, store_weights_as_int8
+from rsb_pose_ros.quantization.storage import compute_in_half, store_weights_as_int8, store_weights_in_half
 from rsb_pose_ros.quantization.windows import Windows
 
 
@@ -82,3 +83,24 @@ def test_half_precision_stands_between_casts(float_model, windows):
     inserted = [n.name for n in float_model.graph.node if n.name.endswith(("_narrow", "_to_float32"))]
     assert inserted == ["/regressor/Concat_narrow", "/regressor/head/Relu_to_float32"]
     assert judge.verdict(float_model).moved < 5
+
+
+def test_products_keep_their_weights_as_halves_and_compute_in_float():
+    weight = np.random.default_rng(0).normal(size=(64, 48)).astype(np.float32)
+    tensor = onnx.helper.make_tensor_value_info
+    graph = onnx.helper.make_graph(
+        [onnx.helper.make_node("MatMul", ["x", "w"], ["y"], name="product")],
+        "one product",
+        [tensor("x", onnx.TensorProto.FLOAT, [2, 64])],
+        [tensor("y", onnx.TensorProto.FLOAT, [2, 48])],
+        [numpy_helper.from_array(weight, "w")],
+    )
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8)
+    store_weights_in_half(model)
+    onnx.checker.check_model(model, full_check=True)
+    assert [t.data_type for t in model.graph.initializer] == [onnx.TensorProto.FLOAT16]
+    x = np.random.default_rng(1).normal(size=(2, 64)).astype(np.float32)
+    found = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"]).run(
+        None, {"x": x}
+    )
+    np.testing.assert_allclose(found[0], x @ weight.astype(np.float16).astype(np.float32), rtol=1e-5, atol=1e-5)

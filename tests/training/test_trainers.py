@@ -14,7 +14,7 @@ from torch.utils.data import IterableDataset
 
 from rsb_pose_ros.model import ModelConfig
 from rsb_pose_ros.training import checkpoint
-from rsb_pose_ros.training.co_keypoints import CoKeypointTrainer, Plan, resize_batch
+from rsb_pose_ros.training.co_keypoints import CoKeypointTrainer, Plan
 from rsb_pose_ros.training.ema import WeightAverage
 from rsb_pose_ros.training.export import example_pair
 from rsb_pose_ros.training.logbook import Logbook
@@ -99,18 +99,12 @@ def test_a_degenerate_batch_does_not_end_the_run(tmp_path: Path) -> None:
     assert all(torch.equal(v, weights[k]) for k, v in one.model.state_dict().items())
 
 
-def test_resized_crops_keep_their_geometry() -> None:
+def test_crops_of_another_size_are_refused(tmp_path: Path) -> None:
+    one = trainer(tmp_path, 10)
     batch = {k: v[None] for k, v in next(iter(OnePair())).items()}
-    projected = project(batch["joints"], batch["projections"])
-    small = resize_batch(batch | {"keypoints": projected}, 32)
-    assert small["crops"].shape == (1, 2, 32, 32, 3)
-    torch.testing.assert_close(project(small["joints"], small["projections"]), small["keypoints"])
-
-
-def project(joints: torch.Tensor, projections: torch.Tensor) -> torch.Tensor:
-    homogeneous = torch.cat([joints, torch.ones_like(joints[..., :1])], -1)
-    image = torch.einsum("bvij,bnj->bvni", projections, homogeneous)
-    return image[..., :2] / image[..., 2:]
+    batch["crops"] = batch["crops"][:, :, ::2, ::2]
+    with pytest.raises(ValueError, match="crops of 32 pixels; expected 64"):
+        one.train_step(batch)
 
 
 def test_average_follows_and_keeps_buffers() -> None:

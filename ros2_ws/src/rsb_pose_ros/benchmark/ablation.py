@@ -54,7 +54,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     ours = OurNetwork(arguments.model, arguments.threads)
     found: dict[str, Any] = {}
     for baseline in arguments.baselines:
-        test_set = SyntheticTestSet(arguments.definition, arguments.shared, arguments.bodies, baseline)
+        test_set = SyntheticTestSet(arguments.definition, arguments.shared, arguments.bodies, baseline, ours.size)
         total = min(arguments.pairs, len(test_set))
         batches = tqdm(test_set.batches(8, total), total=-(-total // 8), desc=f"baseline {baseline:g} m")
         found[f"{baseline:g}"] = {name: breakdown(table) for name, table in observe_all([ours], batches).items()}

@@ -66,11 +66,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     if arguments.pairs < 1 or arguments.empty < 0:
         raise ValueError(f"--pairs {arguments.pairs} --empty {arguments.empty}; expected at least 1 and 0")
     ours = OurNetwork(arguments.model, arguments.threads)
-    test_set = SyntheticTestSet(arguments.definition, arguments.shared, arguments.bodies)
-    if ours.size != test_set.definition.ranges.size:
-        raise ValueError(
-            f"{arguments.model}: takes crops of {ours.size} px, the test set has {test_set.definition.ranges.size}"
-        )
+    test_set = SyntheticTestSet(arguments.definition, arguments.shared, arguments.bodies, size=ours.size)
     with ExitStack() as stack:
         methods: list[Method] = [ours]
         if not arguments.without_mediapipe:

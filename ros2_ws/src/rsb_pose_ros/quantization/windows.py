@@ -77,16 +77,23 @@ def windows_of(estimator: StereoPoseEstimator, pairs: Iterable[Pair]) -> Windows
 
 
 def synthetic_windows(
-    ranges: Path, shared: Path, bodies: Path, split: str, seeds: Sequence[int], progress: Iterable[int] | None = None
+    ranges: Path,
+    size: int,
+    shared: Path,
+    bodies: Path,
+    split: str,
+    seeds: Sequence[int],
+    progress: Iterable[int] | None = None,
 ) -> Windows:
-    """Rendered pairs (data/synthetic) of the given seeds; split: train or val. progress: the seeds, shown as a bar.
+    """Rendered pairs (data/synthetic) of the given seeds; size: of the network's windows, pixels; split: train or val;
+    progress: the seeds, shown as a bar.
 
     Raises FileNotFoundError naming what is missing.
     """
     from rsb_pose_ros.data.synthetic.config import SyntheticConfig
     from rsb_pose_ros.data.synthetic.generator import SyntheticPairs
 
-    generator = SyntheticPairs(SyntheticConfig.from_yaml(ranges), shared, bodies, split)
+    generator = SyntheticPairs(SyntheticConfig.from_yaml(ranges, size), shared, bodies, split)
     samples = [generator.sample(seed) for seed in (progress or seeds)]
     feeds = [{"crops": s.crops[None], "projections": s.projections[None].astype(np.float32)} for s in samples]
     truth = [

@@ -95,24 +95,6 @@ def load_weights(model: RSBPose, weights: dict[str, Tensor]) -> None:
     model.load_state_dict(own | fitting)
 
 
-def resize_batch(batch: dict[str, Tensor], size: int) -> dict[str, Tensor]:
-    """The batch with crops averaged down to `size` pixels, cameras and keypoints with them."""
-    crops = batch["crops"]
-    factor = crops.shape[2] / size
-    if factor == 1:
-        return batch
-    flat = crops.flatten(0, 1).permute(0, 3, 1, 2).float()
-    small = torch.nn.functional.interpolate(flat, size=(size, size), mode="area").round().to(torch.uint8)
-    projections = batch["projections"].clone()
-    projections[:, :, :2] /= factor
-    projections[:, :, :2, 2] += (1 / factor - 1) / 2
-    return batch | {
-        "crops": small.permute(0, 2, 3, 1).unflatten(0, crops.shape[:2]),
-        "projections": projections,
-        "keypoints": (batch["keypoints"] + 0.5) / factor - 0.5,
-    }
-
-
 class CoKeypointTrainer:
     """Holds model, average, optimiser and step; `run` goes on from wherever they are."""
 
@@ -229,14 +211,20 @@ class CoKeypointTrainer:
                     self.save()
 
     def _look(self, batch: dict[str, Tensor]) -> tuple[dict[str, Tensor], Estimate]:
-        batch = {key: value.to(self.device) for key, value in resize_batch(batch, self.plan.size).items()}
+        batch = self._on_device(batch)
         self.average.module.eval()
         with torch.no_grad():
             return batch, self.average.module(batch["crops"], batch["projections"])
 
+    def _on_device(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        side = batch["crops"].shape[2]
+        if side != self.plan.size:
+            raise ValueError(f"crops of {side} pixels; expected {self.plan.size}, the plan's size")
+        return {key: value.to(self.device) for key, value in batch.items()}
+
     def train_step(self, batch: dict[str, Tensor]) -> dict[str, float]:
         """One optimiser step on one batch; returns the loss terms."""
-        batch = {key: value.to(self.device) for key, value in resize_batch(batch, self.plan.size).items()}
+        batch = self._on_device(batch)
         factor = warmed_up(self.step, self.plan.warmup) * cosine_decay(self.progress)
         for group in self.optimiser.param_groups:
             group["lr"] = group["base"] * factor

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -61,11 +61,15 @@ class SyntheticConfig:
     rotation_error_deg: float = 0.06
 
     @classmethod
-    def from_yaml(cls, path: str | Path) -> SyntheticConfig:
-        """Read the file. Raises ValueError naming the file and the key, FileNotFoundError when it is missing."""
+    def from_yaml(cls, path: str | Path, size: int | None = None) -> SyntheticConfig:
+        """Read the file; size: side of the crops in pixels instead of the file's, for a network that takes others.
+
+        Raises ValueError naming the file and the key, FileNotFoundError when it is missing.
+        """
         import yaml
 
-        return cls.from_mapping(yaml.safe_load(Path(path).read_text()) or {}, str(path))
+        ranges = cls.from_mapping(yaml.safe_load(Path(path).read_text()) or {}, str(path))
+        return ranges if size is None else replace(ranges, size=size)
 
     @classmethod
     def from_mapping(cls, content: dict[str, Any], source: str) -> SyntheticConfig:

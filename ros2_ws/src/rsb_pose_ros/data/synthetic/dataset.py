@@ -34,11 +34,13 @@ def to_tensors(sample: StereoSample) -> dict[str, Tensor]:
 
 
 class SyntheticPairsDataset(IterableDataset):
-    """Seeds seed, seed + 1, …, dealt to the workers in turn."""
+    """Seeds seed, seed + 1, …, dealt to the workers in turn; size: side of the crops in pixels, None for the file's."""
 
-    def __init__(self, config: Path, shared: Path, pack: Path, split: str = "train", seed: int = 0) -> None:
+    def __init__(
+        self, config: Path, shared: Path, pack: Path, size: int | None = None, split: str = "train", seed: int = 0
+    ) -> None:
         one_thread()
-        self.arguments = (SyntheticConfig.from_yaml(config), shared, pack, split)
+        self.arguments = (SyntheticConfig.from_yaml(config, size), shared, pack, split)
         self.seed = seed
 
     def __iter__(self) -> Iterator[dict[str, Tensor]]:
@@ -58,10 +60,10 @@ class DrawnOnDevice:
     """
 
     def __init__(
-        self, config: Path, shared: Path, pack: Path, batch: int, device: str, seed: int = 0, workers: int = 0,
-        split: str = "train",
+        self, config: Path, shared: Path, pack: Path, size: int | None, batch: int, device: str, seed: int = 0,
+        workers: int = 0, split: str = "train",
     ) -> None:  # fmt: skip
-        self._plans = _Plans((SyntheticConfig.from_yaml(config), shared, pack, split), seed, batch)
+        self._plans = _Plans((SyntheticConfig.from_yaml(config, size), shared, pack, split), seed, batch)
         self.device, self.workers = device, workers
 
     def __iter__(self) -> Iterator[dict[str, Tensor]]:

@@ -45,15 +45,20 @@ class TestSetDefinition:
 class SyntheticTestSet:
     """The frozen pairs, a sequence; each is rendered when it is asked for."""
 
-    def __init__(self, definition: str | Path, shared: Path, pack: Path, baseline: float | None = None) -> None:
+    def __init__(
+        self, definition: str | Path, shared: Path, pack: Path, baseline: float | None = None, size: int | None = None
+    ) -> None:
         """definition: config/synthetic_test.yaml; others as for SyntheticPairs, whose errors it raises.
 
-        baseline: metres; the same people in the same rooms, before rigs that all have this one.
+        baseline: metres; the same people in the same rooms, before rigs that all have this one. size: side of the windows
+        in pixels, for a network that takes others than the definition's; they show the same.
         """
         self.definition = TestSetDefinition.from_yaml(definition)
         ranges = self.definition.ranges
         if baseline is not None:
             ranges = replace(ranges, baseline=(baseline, baseline), baseline_wide=(baseline, baseline))
+        if size is not None:
+            ranges = replace(ranges, size=size)
         self._pairs = SyntheticPairs(ranges, shared, pack, split="val")
 
     def __len__(self) -> int:
