@@ -9,11 +9,14 @@ examples:
   tools/synthesize.py bag --rig calibration.yaml --seconds 10 --output out/my_rig        # a ROS 2 recording
   tools/synthesize.py bag --baseline 0.12 --seconds 10 --output out/my_rig               # of two plain cameras
   tools/synthesize.py sequence --rig calibration.yaml --baseline 0.2 --output out/look   # rectified, with the skeleton
+
+exit codes: 0 done, 2 arguments or inputs that cannot be used
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import sys
 import time
@@ -25,7 +28,7 @@ COLUMNS = 3
 
 
 def main() -> int:
-    """0: done; 2: something was missing."""
+    """0: done; 2: arguments or inputs that cannot be used."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
     baking = commands.add_parser("bake", help="sample bodies with anny and store what rendering needs")
@@ -35,7 +38,7 @@ def main() -> int:
     looking = commands.add_parser(
         "preview", help="a sheet of pairs: green visible, yellow hidden by the body, red by an object"
     )
-    looking.add_argument("--output", type=Path, required=True, help="PNG")
+    looking.add_argument("--output", type=Path, required=True, help="picture, .png or .jpg")
     looking.add_argument("--count", type=int, default=18, help="pairs (default 18)")
     looking.add_argument("--first", type=int, default=0, help="seed of the first pair")
     looking.add_argument("--plain", action="store_true", help="without joints")
@@ -57,6 +60,7 @@ def main() -> int:
         add_data_arguments(command)
     arguments = parser.parse_args()
     try:
+        check_numbers(arguments)
         {"bake": bake, "preview": preview, "speed": speed, "bag": bag, "sequence": sequence}[arguments.command](
             arguments
         )
@@ -64,6 +68,23 @@ def main() -> int:
         print(f"synthesize: {error}", file=sys.stderr)
         return 2
     return 0
+
+
+def check_numbers(arguments: argparse.Namespace) -> None:
+    """Raises ValueError naming the first option whose number makes no sense."""
+    for name in ("count", "pairs", "seconds", "rate", "distance", "baseline", "quality"):
+        value = getattr(arguments, name, None)
+        if value is not None and not (0 < value < math.inf):
+            raise ValueError(f"--{name} {value:g}; expected a number above 0")
+    for name in ("seed", "first"):
+        if getattr(arguments, name, 0) < 0:
+            raise ValueError(f"--{name} {getattr(arguments, name)}; expected 0 or more")
+    if "seconds" in arguments and arguments.seconds * arguments.rate < 1:
+        raise ValueError(f"--seconds {arguments.seconds:g} --rate {arguments.rate:g}; expected at least one pair")
+    if getattr(arguments, "quality", 1) > 100:
+        raise ValueError(f"--quality {arguments.quality}; expected 1 to 100")
+    if arguments.command == "preview" and arguments.output.suffix.lower() not in (".png", ".jpg"):
+        raise ValueError(f"--output {arguments.output}: expected a name that ends in .png or .jpg")
 
 
 def add_data_arguments(command: argparse.ArgumentParser) -> None:
@@ -113,7 +134,8 @@ def preview(arguments: argparse.Namespace) -> None:
     cells += [np.zeros_like(cells[0])] * (-len(cells) % COLUMNS)
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
     rows = [np.hstack(cells[i : i + COLUMNS]) for i in range(0, len(cells), COLUMNS)]
-    cv2.imwrite(str(arguments.output), np.vstack(rows))
+    if not cv2.imwrite(str(arguments.output), np.vstack(rows)):
+        raise OSError(f"{arguments.output}: cannot be written")
     print(arguments.output)
 
 
@@ -140,10 +162,10 @@ def rig_clip(arguments: argparse.Namespace):  # type: ignore[no-untyped-def]
     if arguments.output.exists():
         raise FileExistsError(f"{arguments.output}: exists already; remove it or give another --output")
     if arguments.rig is None:
-        rig = plain_rig(arguments.baseline or 0.12)
+        rig = plain_rig(0.12 if arguments.baseline is None else arguments.baseline)
     else:
         rig = StereoRig.from_yaml(arguments.rig, arguments.rig_right)
-        rig = with_baseline(rig, arguments.baseline) if arguments.baseline else rig
+        rig = with_baseline(rig, arguments.baseline) if arguments.baseline is not None else rig
     clip = RigClip(
         rig, arguments.shared, arguments.bodies, arguments.seconds, arguments.rate, arguments.seed, arguments.distance
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from rsb_pose_ros.data.synthetic.bodies import BodyPack
 from rsb_pose_ros.data.synthetic.composition import (
     View,
     outlines,
@@ -98,3 +99,35 @@ def test_unknown_keys_of_the_configuration_are_named(tmp_path):
         SyntheticConfig.from_yaml(path)
     path.write_text("baseline: [0.1, 0.2]\n")
     assert SyntheticConfig.from_yaml(path).baseline == (0.1, 0.2)
+
+
+@pytest.mark.parametrize(
+    ("line", "sentence"),
+    [
+        ("size: -3", "size: -3; expected a whole number from 32 to 2048"),
+        ("size: abc", "size: 'abc'; expected a whole number"),
+        ("baseline: [0.3, 0.1]", r"baseline: \(0.3, 0.1\); expected two numbers from 0.001 to 10, the lower first"),
+        ("baseline: 0.2", "baseline: 0.2; expected two numbers"),
+        ("baseline: [0.1, .nan]", "baseline: .* expected two numbers"),
+        ("field_of_view: [0, 200]", "field_of_view: .* expected two numbers from 10 to 150"),
+        ("distance: [a, b]", "distance: .* expected two numbers"),
+        ("lights: [1.5, 2]", "lights: .* expected two whole numbers from 0 to 16"),
+        ("hat_share: 1.2", "hat_share: 1.2; expected a number from 0 to 1"),
+        ("widths: []", r"widths: \(\); expected a list of whole numbers"),
+        ("- size", "holds a list; expected keys and values"),
+        ("size: [", "is not YAML"),
+    ],
+)
+def test_values_that_make_no_sense_are_refused(tmp_path, line, sentence):
+    path = tmp_path / "s.yaml"
+    path.write_text(line + "\n")
+    with pytest.raises(ValueError, match=rf"s\.yaml: {sentence}"):
+        SyntheticConfig.from_yaml(path)
+
+
+def test_another_file_is_no_pack_of_bodies(tmp_path):
+    path = tmp_path / "bodies.npz"
+    for content in (b"", b"no archive", b"PK\x03\x04 cut short"):
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match=r"bodies\.npz: holds no bodies; make it once"):
+            BodyPack.load(path)

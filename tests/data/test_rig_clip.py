@@ -91,3 +91,22 @@ def test_the_tool_writes_a_recording_that_can_be_read(tmp_path, shared, pack):
     assert np.isfinite(pairs[0].truth).all() and pairs[0].truth[ROOT, 2] > 1
     again = subprocess.run(command, capture_output=True, text=True)
     assert again.returncode == 2 and "exists already" in again.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["bag", "--baseline", "0"], "--baseline 0; expected a number above 0"),
+        (["bag", "--seconds", "nan"], "--seconds nan; expected"),
+        (["sequence", "--seconds", "0.01"], "--seconds 0.01 --rate 15; expected at least one pair"),
+        (["bag", "--quality", "101"], "--quality 101; expected 1 to 100"),
+        (["preview", "--count", "0"], "--count 0; expected a number above 0"),
+        (["preview", "--first", "-1"], "--first -1; expected 0 or more"),
+        (["preview"], "expected a name that ends in .png or .jpg"),
+    ],
+)
+def test_the_tool_refuses_numbers_that_make_no_sense(tmp_path, arguments, sentence):
+    command = [sys.executable, str(REPOSITORY / "tools/synthesize.py"), *arguments, "--output", str(tmp_path / "out")]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 2 and sentence in done.stderr and "Traceback" not in done.stderr
+    assert not (tmp_path / "out").exists()

@@ -5,7 +5,8 @@ Axes of a body at rest: x to its left, −y forward, z up, metres, A-pose, origi
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import zipfile
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -35,11 +36,15 @@ class BodyPack:
 
     @classmethod
     def load(cls, path: str | Path) -> BodyPack:
-        """Read a baked pack. Raises FileNotFoundError with the command that makes one."""
+        """Read a baked pack. Raises FileNotFoundError, or ValueError for another file, with the command that makes one."""
+        remedy = "make it once with: python tools/synthesize.py bake"
         if not Path(path).exists():
-            raise FileNotFoundError(f"body pack {path}: not found; make it once with: python tools/synthesize.py bake")
-        with np.load(path) as pack:
-            content = {key: pack[key] for key in pack.files}
+            raise FileNotFoundError(f"body pack {path}: not found; {remedy}")
+        try:
+            with np.load(path) as pack:
+                content = {field.name: pack[field.name] for field in fields(cls)}
+        except (OSError, EOFError, ValueError, KeyError, AttributeError, TypeError, zipfile.BadZipFile) as error:
+            raise ValueError(f"body pack {path}: holds no bodies; {remedy}") from error
         content["vertices"] = content["vertices"].astype(np.float32)
         content["heads"] = content["heads"].astype(np.float32)
         content["weights"] = content["weights"].astype(np.float32)

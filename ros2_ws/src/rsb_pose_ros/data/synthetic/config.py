@@ -2,9 +2,29 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
+
+LIMITS = {
+    "size": (32, 2048),
+    "baseline": (0.001, 10.0),
+    "baseline_wide": (0.001, 10.0),
+    "field_of_view": (10.0, 150.0),
+    "distance": (0.1, 50.0),
+    "distance_wide": (0.1, 50.0),
+    "pitch": (-80.0, 80.0),
+    "widths": (64, 8192),
+    "aspects": (0.1, 10.0),
+    "lights": (0, 16),
+    "jpeg_quality": (1.0, 100.0),
+    "crop_scale": (0.1, 10.0),
+    "depth_error": (0.0, 0.9),
+}
+"""What a key may hold where it is not as its name says: a share 0 to 1, anything else at least 0."""
+CHOICES = ("widths", "aspects")
+"""Lists of any length; every other list is a range."""
 
 
 @dataclass(frozen=True)
@@ -60,23 +80,65 @@ class SyntheticConfig:
     vertical_error_px: float = 0.3
     rotation_error_deg: float = 0.06
 
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            wrong = _wrong(field.name, getattr(self, field.name), field.default)
+            if wrong:
+                raise ValueError(f"{field.name}: {getattr(self, field.name)!r}; expected {wrong}")
+
     @classmethod
     def from_yaml(cls, path: str | Path, size: int | None = None) -> SyntheticConfig:
         """Read the file; size: side of the crops in pixels instead of the file's, for a network that takes others.
 
         Raises ValueError naming the file and the key, FileNotFoundError when it is missing.
         """
-        import yaml
-
-        ranges = cls.from_mapping(yaml.safe_load(Path(path).read_text()) or {}, str(path))
+        ranges = cls.from_mapping(read_yaml(path), str(path))
         return ranges if size is None else replace(ranges, size=size)
 
     @classmethod
     def from_mapping(cls, content: dict[str, Any], source: str) -> SyntheticConfig:
         """From keys and values as YAML gives them. Raises ValueError naming `source` and the key."""
+        if not isinstance(content, dict):
+            raise ValueError(f"{source}: holds a {type(content).__name__}; expected keys and values")
         known = {f.name for f in fields(cls)}
-        unknown = sorted(set(content) - known)
+        unknown = sorted(str(key) for key in set(content) - known)
         if unknown:
             raise ValueError(f"{source}: unknown key {', '.join(unknown)}; known are {', '.join(sorted(known))}")
         values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in content.items()}
-        return cls(**values)
+        try:
+            return cls(**values)
+        except ValueError as error:
+            raise ValueError(f"{source}: {error}") from None
+
+
+def read_yaml(path: str | Path) -> Any:
+    """The file's content, {} where it is empty. Raises ValueError naming the file where it is no YAML, OSError."""
+    import yaml
+
+    try:
+        return yaml.safe_load(Path(path).read_text()) or {}
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}: is not YAML ({' '.join(str(error).split())})") from None
+
+
+def _wrong(name: str, value: object, default: object) -> str:
+    """What was expected instead of this value, as words; empty where it fits."""
+    low, high = LIMITS.get(name, (0.0, 1.0) if name.endswith("_share") else (0.0, math.inf))
+    whole = isinstance(default[0] if isinstance(default, tuple) else default, int)
+    words = (
+        "whole number" if whole else "number",
+        f"from {low:g} to {high:g}" if high < math.inf else f"from {low:g} on",
+    )
+
+    def fits(number: object) -> bool:
+        kind = int if whole else (int, float)
+        return isinstance(number, kind) and not isinstance(number, bool) and low <= number <= high  # type: ignore[operator]
+
+    if not isinstance(default, tuple):
+        return "" if fits(value) else f"a {words[0]} {words[1]}"
+    if name in CHOICES:
+        return (
+            "" if isinstance(value, tuple) and value and all(map(fits, value)) else f"a list of {words[0]}s {words[1]}"
+        )
+    good = isinstance(value, tuple) and len(value) == 2 and all(map(fits, value)) and value[0] <= value[1]
+    return "" if good else f"two {words[0]}s {words[1]}, the lower first"

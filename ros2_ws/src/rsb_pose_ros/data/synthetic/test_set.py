@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from rsb_pose_ros.data.sample import StereoSample
-from rsb_pose_ros.data.synthetic.config import SyntheticConfig
+from rsb_pose_ros.data.synthetic.config import SyntheticConfig, read_yaml
 from rsb_pose_ros.data.synthetic.generator import SyntheticPairs
 
 
@@ -32,12 +32,14 @@ class TestSetDefinition:
     @classmethod
     def from_yaml(cls, path: str | Path) -> TestSetDefinition:
         """Read the file. Raises ValueError naming the file and the key, FileNotFoundError when it is missing."""
-        import yaml
-
-        content: dict[str, Any] = yaml.safe_load(Path(path).read_text()) or {}
+        content: dict[str, Any] = read_yaml(path)
         expected = {"version", "first_seed", "pairs", "ranges"}
-        if set(content) != expected:
-            raise ValueError(f"{path}: keys are {sorted(content)}; expected {sorted(expected)}")
+        if not isinstance(content, dict) or set(content) != expected:
+            found = f"keys are {sorted(map(str, content))}" if isinstance(content, dict) else f"holds {content!r:.40}"
+            raise ValueError(f"{path}: {found}; expected {sorted(expected)}")
+        for key in ("version", "first_seed", "pairs"):
+            if not isinstance(content[key], int) or content[key] < 0:
+                raise ValueError(f"{path}: {key}: {content[key]!r}; expected a whole number from 0 on")
         ranges = SyntheticConfig.from_mapping(content["ranges"], f"{path}: ranges")
         return cls(int(content["version"]), int(content["first_seed"]), int(content["pairs"]), ranges)
 
