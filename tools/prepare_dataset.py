@@ -40,6 +40,9 @@ def main() -> int:
         command.add_argument("--seed", type=int, default=0, help="of the windows' misplacement")
     arguments = parser.parse_args()
     try:
+        for name, least in (("every", 1), ("size", 32), ("seed", 0)):
+            if getattr(arguments, name) < least:
+                raise ValueError(f"--{name} {getattr(arguments, name)}; expected {least} or more")
         return prepare(arguments)
     except (OSError, ValueError) as error:
         print(f"prepare_dataset: {error}", file=sys.stderr)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -148,3 +150,60 @@ def test_the_tool_prepares_a_folder_and_explains_failures(mhad, tmp_path):
     assert f"{FRAMES} pairs of 1 clips" in done.stdout
     failed = subprocess.run([*command, str(tmp_path), "--output", str(output)], capture_output=True, text=True)
     assert failed.returncode == 2 and "camcfg_l01.yml: not found; expected the cameras" in failed.stderr
+
+
+def copy_of(tree: Tree, folder) -> Path:
+    shutil.copytree(tree.root, folder)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "sentence"),
+    [
+        ("Calibration/camcfg_l01.yml", "%YAML:1.0\n---\nCamera_1: {K: [", "camcfg_l01.yml: is no YAML"),
+        ("Calibration/camcfg_l01.yml", "%YAML:1.0\n---\nCamera_1:\n   a: 1\n", "Camera_1 lacks K"),
+        ("Calibration/RwTw_l01.txt", "Rw=a b c\nTw=1 2 3\n", "RwTw_l01.txt: .*expected Rw= with 9 numbers"),
+        ("Camera/Correspondences/corr_moc_img_s01_a01_r01.txt", "", "corr_moc_img.*expected 4 columns"),
+        ("Camera/Correspondences/corr_moc_img_s01_a01_r01.txt", "0 zero 0 0\n", "corr_moc_img.*expected 4 columns"),
+        ("Camera/Correspondences/corr_moc_img_s01_a01_r01.txt", "0 0 nan 0\n", "not finite; expected 4 columns"),
+        ("Camera/Correspondences/corr_moc_img_s01_a01_r01.txt", "0 0 -1 0\n", "motion capture frame -1; it has only"),
+        ("Mocap/SkeletalData/skl_s01_a01_r01.bvh", "HIERARCHY\nROOT", "skl_s01.*: no MOTION section"),
+        ("Mocap/SkeletalData/skl_s01_a01_r01.bvh", "ROOT\nMOTION\nFrame Time: 1\n1", "skl_s01.*: cut short"),
+        ("Mocap/SkeletalData/skl_s01_a01_r01.bvh", "ROOT a\nMOTION\nFrames: 1\n", "skl_s01.*: no Frame Time"),
+        ("Mocap/Joints17/joints_s01_a01_r01.txt", "1 2 3\n", "joints_s01.*: 1 rows of 3 numbers; expected 17 × 3"),
+        ("Camera/Cluster01/Cam01/S01/A01/R01/img_l01_c01_s01_a01_r01_00000.pgm", "P5", "not readable; expected a PGM"),
+    ],
+)
+def test_mhad_names_the_file_that_is_broken(mhad, tmp_path, file, content, sentence):
+    root = copy_of(mhad, tmp_path / "mhad")
+    (root / file).parent.mkdir(exist_ok=True)
+    (root / file).write_text(content)
+    with pytest.raises(ValueError, match=sentence):
+        list(Mhad(root).samples(Clip(1, 1, 1), 64))
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "sentence"),
+    [
+        ("metadata.xml", "<metadata", "metadata.xml: .*expected XML"),
+        ("metadata.xml", "<metadata><w0>[a]</w0></metadata>", "metadata.xml: .*expected XML whose w0 has 300"),
+        ("S1/MyPoseFeatures/D3_Positions/Directions 1.cdf", "no CDF", "Directions 1.cdf: .*expected a CDF file"),
+        ("S1/Images/Directions 1.55011271/000001.png", "no PNG", "000001.png: not readable; expected a frame"),
+        ("S1/Videos/Directions 1.54138969.mp4", "no video", "54138969.mp4: holds no frame that OpenCV can decode"),
+    ],
+)
+def test_human36m_names_the_file_that_is_broken(human36m, tmp_path, file, content, sentence):
+    root = copy_of(human36m, tmp_path / "h36m")
+    (root / file).write_text(content)
+    with pytest.raises(ValueError, match=sentence):
+        data = Human36M(root)
+        list(data.samples(data.clips("train")[0], 64))
+
+
+def test_pictures_extracted_at_another_rate_are_not_taken_for_all_frames(human36m, tmp_path, monkeypatch):
+    data = Human36M(human36m.root)
+    (clip,) = data.clips("train")
+    poses = np.repeat(data.joints(clip), 5, axis=0)
+    monkeypatch.setattr(data, "joints", lambda clip: poses)
+    with pytest.raises(DatasetError, match="3 pictures of each camera for 15 poses; expected all frames"):
+        list(data.samples(clip, 64))

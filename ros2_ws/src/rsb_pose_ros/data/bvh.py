@@ -35,12 +35,24 @@ class _Joint:
 
 def read_bvh(path: Path) -> BvhMotion:
     """Read a file. Raises ValueError naming the file and what is wrong with it."""
+    try:
+        return _read(path)
+    except (IndexError, KeyError, StopIteration, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}: cut short or no BVH file ({type(error).__name__}: {error})") from error
+
+
+def _read(path: Path) -> BvhMotion:
     header, _, motion = path.read_text().partition("MOTION")
     if not motion:
         raise ValueError(f"{path}: no MOTION section; expected a BVH file")
     joints = _hierarchy(header)
     lines = motion.split("\n", 3)
-    values = np.array(motion[motion.index("Frame Time:") :].split("\n", 1)[1].split(), np.float64)
+    if "Frame Time:" not in motion:
+        raise ValueError(f"{path}: no Frame Time; expected a BVH file")
+    try:
+        values = np.array(motion[motion.index("Frame Time:") :].split("\n", 1)[1].split(), np.float64)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}; expected numbers behind Frame Time") from error
     width = sum(len(joint.channels) for joint in joints)
     if not width or values.size % width:
         raise ValueError(f"{path}: {values.size} numbers in MOTION; expected a multiple of its {width} channels")

@@ -32,6 +32,8 @@ CORRUPT = {(11, "Directions")}
 SIZES = {"54138969": (1000, 1002), "55011271": (1000, 1000), "58860488": (1000, 1000), "60457274": (1000, 1002)}
 JOINTS = (3, 2, 1, 6, 7, 8, 0, 12, 13, 15, 27, 26, 25, 17, 18, 19, 14)
 """Of the 32 joints those of skeleton.py, in its order."""
+MISSING_FRAMES = 5
+"""Videos may end that much earlier than the poses, and more pictures than poses do no harm."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,8 @@ class Human36M:
         unknown = sorted(set(pair) - set(CAMERAS))
         if unknown:
             raise DatasetError(f"camera {', '.join(unknown)}; expected two of {', '.join(CAMERAS)}")
+        if len(set(pair)) != 2:
+            raise DatasetError(f"camera {pair[0]} twice; expected two of {', '.join(CAMERAS)}")
         self._numbers = _read_numbers(require(self.root / "metadata.xml", "the cameras (w0)", ORIGIN))
 
     def clips(self, split: str) -> list[Clip]:
@@ -89,8 +93,15 @@ class Human36M:
         joints, pair = self.joints(clip), self.pair(clip.subject)
         assert joints.shape[1] == JOINT_COUNT
         first, second = (self._frames(clip, name, every) for name in self._names)
-        for pose, left, right in zip(joints[::every], first, second):
+        poses, count = joints[::every], 0
+        for pose, left, right in zip(poses, first, second):
             yield pair.sample(left, right, pose, size, sample_window(windows))
+            count += 1
+        if (len(poses) - count) * every > MISSING_FRAMES + every:
+            raise DatasetError(
+                f"{self.root}: {clip}: {count} pictures of each camera for {len(poses)} poses; expected all frames of "
+                "the video, pictures extracted without leaving any out"
+            )
 
     def _frames(self, clip: Clip, camera: str, every: int) -> Iterator[np.ndarray]:
         """Every so many pictures of a clip, (H, W, 3) uint8 BGR."""
@@ -98,7 +109,10 @@ class Human36M:
         folder, video = self.root / f"S{clip.subject}/Images/{name}", self.root / f"S{clip.subject}/Videos/{name}.mp4"
         if folder.is_dir():
             for path in sorted(p for p in folder.iterdir() if p.suffix.lower() in (".jpg", ".png"))[::every]:
-                yield cv2.imread(str(path), cv2.IMREAD_COLOR)
+                picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
+                if picture is None:
+                    raise DatasetError(f"{path}: not readable; expected a frame of the video as JPEG or PNG")
+                yield picture
             return
         require(video, f"a video (or a folder {folder} of its frames)", f"{ORIGIN} (Videos_S{clip.subject}.tgz)")
         capture = cv2.VideoCapture(str(video))
@@ -137,8 +151,11 @@ def _turn(angles: np.ndarray) -> np.ndarray:
 
 def _read_numbers(path: Path) -> np.ndarray:
     """The vector w0 of metadata.xml: 300 numbers."""
-    node = ElementTree.parse(path).getroot().find(".//w0")
-    numbers = np.array((node.text or "").strip().strip("[]").split() if node is not None else [], np.float64)
+    try:
+        node = ElementTree.parse(path).getroot().find(".//w0")
+        numbers = np.array((node.text or "").strip().strip("[]").split() if node is not None else [], np.float64)
+    except (ElementTree.ParseError, ValueError) as error:
+        raise DatasetError(f"{path}: {error}; expected XML whose w0 has 300 numbers") from error
     if numbers.size != 300:
         raise DatasetError(f"{path}: w0 has {numbers.size} numbers; expected 300 (4 cameras, 11 subjects)")
     return numbers
@@ -152,4 +169,9 @@ def _read_cdf(path: Path) -> np.ndarray:
         raise DatasetError(
             f"{path}: reading CDF files needs the package cdflib; install it: pip install cdflib"
         ) from error
-    return np.asarray(cdflib.CDF(str(path)).varget("Pose"))[0]
+    try:
+        return np.asarray(cdflib.CDF(str(path)).varget("Pose"))[0]
+    except Exception as error:  # cdflib has no error of its own: a cut file raises whatever its bytes lead to
+        raise DatasetError(
+            f"{path}: {error or type(error).__name__}; expected a CDF file with the variable Pose"
+        ) from error

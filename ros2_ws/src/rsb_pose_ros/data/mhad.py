@@ -21,7 +21,7 @@ import cv2
 import numpy as np
 
 from rsb_pose_ros.data.bvh import read_bvh
-from rsb_pose_ros.data.recorded import CalibratedCamera, CameraPair, DatasetError, require, sample_window
+from rsb_pose_ros.data.recorded import CalibratedCamera, CameraPair, DatasetError, read_table, require, sample_window
 from rsb_pose_ros.data.sample import StereoSample
 from rsb_pose_ros.skeleton import INDEX, JOINT_COUNT
 
@@ -94,18 +94,16 @@ class Mhad:
     def frames(self, clip: Clip) -> np.ndarray:
         """(N, 2) image number and frame of the motion capture."""
         path = self.root / "Camera/Correspondences" / f"corr_moc_img_{clip}.txt"
-        table = np.loadtxt(require(path, "image and motion capture frames, 4 columns", ORIGIN), ndmin=2)
-        if table.shape[1] < 3:
-            raise DatasetError(
-                f"{path}: {table.shape[1]} columns; expected 4 (image, time, motion capture frame, time)"
-            )
+        require(path, "image and motion capture frames, 4 columns", ORIGIN)
+        table = read_table(path, 3, "4 columns (image, time, motion capture frame, time)")
         return table[:, [0, 2]].astype(int)
 
     def joints(self, clip: Clip) -> np.ndarray:
         """(T, 17, 3) metres, the motion capture's world; NaN where the skeleton has no such joint."""
         given = self.root / "Mocap/Joints17" / f"joints_{clip}.txt"
         if given.exists():
-            return np.loadtxt(given, ndmin=2).reshape(-1, JOINT_COUNT, 3) / 1000
+            table = read_table(given, 3 * JOINT_COUNT, "17 × 3 numbers a frame, millimetres")
+            return table[:, : 3 * JOINT_COUNT].reshape(-1, JOINT_COUNT, 3) / 1000
         path = self.root / "Mocap/SkeletalData" / f"skl_{clip}.bvh"
         motion = read_bvh(require(path, "the skeleton's motion", ORIGIN))
         joints = np.full((len(motion.positions), JOINT_COUNT, 3), np.nan)
@@ -134,7 +132,7 @@ class Mhad:
         """Every so many frames of a clip; windows: draws misplaced windows (see CameraPair.sample)."""
         joints = self.joints(clip)
         for image, moment in self.frames(clip)[::every]:
-            if moment >= len(joints):
+            if not 0 <= moment < len(joints):
                 raise DatasetError(f"clip {clip}: motion capture frame {moment}; it has only {len(joints)}")
             pictures = [self.image(clip, camera, int(image)) for camera in self._cameras]
             yield self.pair.sample(pictures[0], pictures[1], joints[moment], size, sample_window(windows))
@@ -146,14 +144,9 @@ def read_cameras(root: Path) -> list[CalibratedCamera]:
     world_rotation, world_translation = _read_world(
         require(root / "Calibration/RwTw_l01.txt", "rotation Rw and translation Tw of cluster 1", ORIGIN)
     )
-    file = cv2.FileStorage(str(path), cv2.FILE_STORAGE_READ)
     cameras = []
     for number in range(1, 5):
-        node = file.getNode(f"Camera_{number}")
-        matrices = [node.getNode(name).mat() if not node.empty() else None for name in ("K", "Dist", "PosRel")]
-        if any(m is None for m in matrices):
-            raise DatasetError(f"{path}: Camera_{number} lacks K, Dist or PosRel; expected four cameras with all three")
-        matrix, distortion, place = (np.asarray(m, np.float64) for m in matrices)
+        matrix, distortion, place = _read_camera(path, number)
         rotation = cv2.Rodrigues(place.ravel()[3:])[0]
         cameras.append(
             CalibratedCamera(
@@ -167,12 +160,33 @@ def read_cameras(root: Path) -> list[CalibratedCamera]:
     return cameras
 
 
+def _read_camera(path: Path, number: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(matrix (3, 3), distortion, place (6,)) of a camera from 1."""
+    try:
+        file = cv2.FileStorage(str(path), cv2.FILE_STORAGE_READ)  # its nodes live no longer than it does
+        node = file.getNode(f"Camera_{number}")
+        matrices = [node.getNode(name).mat() if not node.empty() else None for name in ("K", "Dist", "PosRel")]
+    except (cv2.error, SystemError) as error:  # the latter where OpenCV fails within its constructor
+        raise DatasetError(
+            f"{path}: is no YAML that OpenCV reads; expected four cameras' K, Dist and PosRel"
+        ) from error
+    matrix, distortion, place = (np.zeros(0) if m is None else np.asarray(m, np.float64) for m in matrices)
+    if matrix.shape != (3, 3) or distortion.size < 4 or place.size != 6:
+        raise DatasetError(
+            f"{path}: Camera_{number} lacks K (3 × 3), Dist (4) or PosRel (6); expected four cameras with all three"
+        )
+    return matrix, distortion, place
+
+
 def _read_world(path: Path) -> tuple[np.ndarray, np.ndarray]:
     """(rotation (3, 3), translation (3,) millimetres) from lines Rw=… and Tw=…"""
-    found = {
-        key: np.array(values.split(), np.float64)
-        for key, values in re.findall(r"(Rw|Tw)\s*=\s*([^\n\r]+)", path.read_text())
-    }
+    try:
+        found = {
+            key: np.array(values.split(), np.float64)
+            for key, values in re.findall(r"(Rw|Tw)\s*=\s*([^\n\r]+)", path.read_text())
+        }
+    except ValueError as error:
+        raise DatasetError(f"{path}: {error}; expected Rw= with 9 numbers and Tw= with 3") from error
     if {k: v.size for k, v in found.items()} != {"Rw": 9, "Tw": 3}:
         raise DatasetError(f"{path}: {sorted(found)} found; expected Rw= with 9 numbers and Tw= with 3")
     return found["Rw"].reshape(3, 3), found["Tw"]

@@ -119,3 +119,18 @@ def require(path: Path, what: str, where_from: str) -> Path:
     if not path.exists():
         raise DatasetError(f"{path}: not found; expected {what}, from {where_from}")
     return path
+
+
+def read_table(path: Path, columns: int, what: str) -> np.ndarray:
+    """(N, at least `columns`) finite numbers of a text file. Raises DatasetError naming the file and what was expected."""
+    if not path.read_bytes().strip():
+        raise DatasetError(f"{path}: empty; expected {what}")
+    try:
+        table = np.loadtxt(path, ndmin=2)
+    except ValueError as error:
+        raise DatasetError(f"{path}: {error}; expected {what}") from error
+    if not np.isfinite(table).all():
+        raise DatasetError(f"{path}: numbers that are not finite; expected {what}")
+    if not table.size or table.shape[1] < columns:
+        raise DatasetError(f"{path}: {len(table)} rows of {table.shape[1]} numbers; expected {what}")
+    return table
