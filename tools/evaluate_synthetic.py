@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Accuracy of a model on the frozen synthetic pairs (synthetic-test), by distance, baseline, occlusion and window.
+"""Accuracy of a model on the frozen synthetic pairs (synthetic-test), or on prepared recordings, by distance, baseline,
+occlusion and window.
 
 The pairs are rendered as they are needed (docs/synthetic-data.md): 200 of them take seconds, all 2 000 some minutes.
 
@@ -7,6 +8,9 @@ examples:
   tools/evaluate_synthetic.py models/rsb_pose_edge.onnx --pairs 200
   tools/evaluate_synthetic.py models/rsb_pose_edge.onnx --pairs 400 --picture docs/accuracy.png
   tools/evaluate_synthetic.py models/rsb_pose_edge.onnx --json out/synthetic_test.json
+  tools/evaluate_synthetic.py models/rsb_pose_edge.onnx --prepared data/mhad_m/test   # of prepare_dataset.py … --exact
+
+exit codes: 0 measured, 2 something was missing
 """
 
 from __future__ import annotations
@@ -31,6 +35,7 @@ def main() -> int:
     parser.add_argument("--json", type=Path, help="write the figures there")
     parser.add_argument("--picture", type=Path, help="charts: error over distance, detection rate, honest covariance?")
     parser.add_argument("--worst", type=Path, help="picture of the twenty pairs with the largest errors")
+    parser.add_argument("--prepared", type=Path, help="folder of prepare_dataset.py: measure on its pairs instead")
     parser.add_argument("--definition", type=Path, default=ROOT / "config/synthetic_test.yaml")
     parser.add_argument("--bodies", type=Path, default=ROOT / "cache/bodies.npz", help="tools/synthesize.py bake")
     parser.add_argument(
@@ -59,6 +64,7 @@ def main() -> int:
 def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     import cv2
 
+    from rsb_pose_ros.data.prepared import PreparedPairs
     from rsb_pose_ros.data.synthetic.test_set import SyntheticTestSet
     from rsb_pose_ros.evaluation.accuracy_figures import write_accuracy_figure
     from rsb_pose_ros.evaluation.breakdown import breakdown, observe
@@ -67,23 +73,29 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
 
     cv2.setNumThreads(1)
     network = OnnxWindows(arguments.model, arguments.providers, arguments.threads)
-    test_set = SyntheticTestSet(arguments.definition, arguments.shared, arguments.bodies, size=network.size)
-    version = test_set.definition.version
+    test_set: Any
+    if arguments.prepared:
+        test_set = PreparedPairs(arguments.prepared)
+        test_set.check_size(network.size)
+        name: dict[str, Any] = {"prepared": str(arguments.prepared)}
+    else:
+        test_set = SyntheticTestSet(arguments.definition, arguments.shared, arguments.bodies, size=network.size)
+        name = {"synthetic_test_version": test_set.definition.version}
     table = observe(network, progress(test_set, arguments.pairs))
     if arguments.picture:
-        title = f"{network.name}, synthetic-test version {version}, {int(table.present.sum())} pairs with a person"
+        source = arguments.prepared or f"synthetic-test version {test_set.definition.version}"
+        title = f"{network.name}, {source}, {int(table.present.sum())} pairs with a person"
         write_accuracy_figure(arguments.picture, table, title)
     if arguments.worst:
         write_worst(arguments.worst, table, lambda index: test_set[index].crops)
-    result = breakdown(table)
-    return {"model": network.name, "synthetic_test_version": version, **result}
+    return {"model": network.name, **name, **breakdown(table)}
 
 
 def progress(test_set, pairs: int | None) -> Iterator[dict[str, Any]]:  # type: ignore[no-untyped-def]
     from tqdm import tqdm
 
     total = min(pairs or len(test_set), len(test_set))
-    with tqdm(total=total, desc="synthetic-test", unit="pair") as bar:
+    with tqdm(total=total, desc="evaluating", unit="pair") as bar:
         for batch in test_set.batches(8, total):
             yield batch
             bar.update(len(batch["crops"]))

@@ -92,6 +92,11 @@ def main() -> int:
             "--int8-share", type=float, default=0.0, help="of the batches on which the backbone rounds as in INT8"
         )
         stage.add_argument("--seed", type=int, default=0, help="of the first pair; give each run another")
+    for stage in (sce, end_to_end):
+        stage.add_argument(
+            "--prepared", type=Path, nargs="+", metavar="FOLDER", help="recorded pairs as well: of prepare_dataset.py"
+        )
+        stage.add_argument("--prepared-share", type=float, default=0.5, help="of the pairs; 1: no rendered ones")
     sce.add_argument("--blazepose", type=Path, help="start of the edge backbone (tools/import_blazepose.py)")
     look.add_argument("--seed", type=int, default=1_000_000, help="of the first pair")
     look.add_argument("--pairs", type=int, default=3000, help="rendered once, visited again and again; 1.5 MB each")
@@ -127,6 +132,7 @@ def overrides(arguments: argparse.Namespace, *names: str) -> dict:
 
 def train_co_keypoints(arguments: argparse.Namespace) -> int:
 
+    from rsb_pose_ros.data.prepared_dataset import MixedPairs, PreparedPairsDataset
     from rsb_pose_ros.data.synthetic.dataset import DrawnOnDevice, SyntheticPairsDataset
     from rsb_pose_ros.model import ModelConfig
     from rsb_pose_ros.training import distributed
@@ -134,6 +140,8 @@ def train_co_keypoints(arguments: argparse.Namespace) -> int:
 
     if arguments.steps is None and arguments.minutes is None:
         raise ValueError("neither --steps nor --minutes given; expected how long to train")
+    if arguments.prepared and arguments.draw == "device":
+        raise ValueError("--prepared with --draw device; expected --draw workers: recorded pairs are not drawn")
     arguments.steps = arguments.steps or sys.maxsize
     device = distributed.own_device(arguments.device)
     joint = arguments.stage == "end_to_end"
@@ -158,6 +166,10 @@ def train_co_keypoints(arguments: argparse.Namespace) -> int:
     data = (arguments.data, arguments.shared, arguments.bodies, plan.size)
     if arguments.draw == "device":
         trainer.run(DrawnOnDevice(*data, plan.batch, device, seed, plan.workers))
+    elif arguments.prepared:
+        recorded = PreparedPairsDataset(arguments.prepared, plan.size, seed)
+        rendered = recorded if arguments.prepared_share == 1 else SyntheticPairsDataset(*data, seed=seed)
+        trainer.run(MixedPairs(rendered, recorded, arguments.prepared_share, seed))
     else:
         trainer.run(SyntheticPairsDataset(*data, seed=seed))
     return 0

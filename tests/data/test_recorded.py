@@ -2,24 +2,35 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
+from itertools import islice, repeat
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+import torch
+from torch.utils.data import DataLoader
 
 from rsb_pose_ros.data.human36m import Human36M
 from rsb_pose_ros.data.mhad import Clip, Mhad
 from rsb_pose_ros.data.prepared import PreparedPairs, write_shards
+from rsb_pose_ros.data.prepared_dataset import MixedPairs, PreparedPairsDataset
 from rsb_pose_ros.data.recorded import DatasetError
 from rsb_pose_ros.data.sample import OUTSIDE, VISIBLE, StereoSample
+from rsb_pose_ros.inference.card import STEREO_POSE, read_card
 from rsb_pose_ros.skeleton import INDEX
 from rsb_pose_ros.stereo import triangulate
 from tests.data.conftest import ROOT
 from tests.data.dataset_trees import FRAMES, Tree, human36m_tree, mhad_tree
+
+
+def copy_of(tree: Tree, folder) -> Path:
+    shutil.copytree(tree.root, folder)
+    return folder
 
 
 @pytest.fixture(scope="module")
@@ -67,12 +78,13 @@ def test_mhad_samples_show_their_joints(mhad, baseline, metres):
     assert (samples[0].visibility[:, INDEX["nose"]] == OUTSIDE).all()
 
 
-def test_mhad_takes_keypoints_from_text_where_there_are_some(mhad):
-    given = mhad.root / "Mocap/Joints17"
+def test_mhad_takes_keypoints_from_text_where_there_are_some(mhad, tmp_path):
+    root = copy_of(mhad, tmp_path / "mhad")
+    given = root / "Mocap/Joints17"
     given.mkdir()
     truth = np.random.default_rng(0).uniform(0, 1500, (4, 17, 3))
     np.savetxt(given / "joints_s08_a01_r01.txt", truth.reshape(4, -1))
-    assert Mhad(mhad.root).joints(Clip(8, 1, 1)) == pytest.approx(truth / 1000)
+    assert Mhad(root).joints(Clip(8, 1, 1)) == pytest.approx(truth / 1000)
 
 
 def test_mhad_says_what_is_missing(mhad, tmp_path):
@@ -140,6 +152,54 @@ def test_shards_give_back_what_was_stored(mhad, tmp_path):
         write_shards(tmp_path / "shards", samples)
     with pytest.raises(DatasetError, match="no shard"):
         PreparedPairs(tmp_path)
+    with pytest.raises(DatasetError, match=r"crops of 128 pixels; expected 256: .*--size 256"):
+        stored.check_size(256)
+    (tmp_path / "shards/00001.npz").write_bytes(b"PK cut short")
+    with pytest.raises(DatasetError, match=r"00001\.npz: is no shard"):
+        PreparedPairs(tmp_path / "shards")
+
+
+def test_workers_read_all_shards_in_random_order_and_mix_them_with_rendered_pairs(mhad, tmp_path):
+    for subject in (1, 8):
+        write_shards(tmp_path / f"{subject}", Mhad(mhad.root).samples(Clip(subject, 1, 1), 64), shard=2)
+    data = PreparedPairsDataset([tmp_path / "1", tmp_path / "8"], 64, seed=3)
+    first, again = (list(islice(data, 2 * FRAMES)) for _ in range(2))
+    assert all(torch.equal(a["crops"], b["crops"]) for a, b in zip(first, again))
+    stored = [s for folder in "18" for s in PreparedPairs(tmp_path / folder)]
+    for sample in stored:  # both subjects move alike: each is there twice, once for each
+        same = [np.array_equal(pair["keypoints"], sample.keypoints, equal_nan=True) for pair in first]
+        assert sum(same) == 2
+    batch = next(iter(DataLoader(MixedPairs(data, data, 0.5), batch_size=4, num_workers=2)))
+    assert batch["crops"].shape == (4, 2, 64, 64, 3)
+    marked = islice(MixedPairs(repeat({"a": 0}), repeat({"b": 0}), 0.25, seed=1), 400)
+    assert 60 < sum("b" in pair for pair in marked) < 140
+
+
+def test_recorded_pairs_train_and_are_measured(mhad, tmp_path):
+    """Through the tools: prepare, train two steps on nothing else, measure the shipped network."""
+    prepare = [sys.executable, str(ROOT / "tools/prepare_dataset.py"), "mhad", str(mhad.root)]
+    train = [sys.executable, str(ROOT / "tools/train.py"), "sce", "--steps", "2", "--batch", "2", "--workers", "0"]
+    train += ["--config", str(ROOT / "config/models/rsb_pose_edge.yaml"), "--output", str(tmp_path / "run")]
+    train += ["--size", "64", "--prepared-share", "1", "--prepared", str(tmp_path / "64")]
+    model = ROOT / "models/rsb_pose_edge.onnx"
+    size = read_card(model, STEREO_POSE).image_size
+    figures = tmp_path / "figures.json"
+    measure = [sys.executable, str(ROOT / "tools/evaluate_synthetic.py"), str(model), "--json", str(figures)]
+    measure += ["--prepared", str(tmp_path / "exact")]
+    for command in (
+        [*prepare, "--size", "64", "--output", str(tmp_path / "64")],
+        [*prepare, "--split", "test", "--exact", "--size", str(size), "--output", str(tmp_path / "exact")],
+        train,
+        measure,
+    ):
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+    steps = [json.loads(line) for line in (tmp_path / "run/log.jsonl").read_text().splitlines()]
+    assert all(np.isfinite(step["loss"]) for step in steps)
+    measured = json.loads(figures.read_text())["all"]
+    assert measured["pairs"] == FRAMES and measured["joints"] == 16 * FRAMES, "nobody knows MHAD's nose"
+    other = subprocess.run([*train, "--size", "96"], capture_output=True, text=True)
+    assert other.returncode == 2 and "crops of 64 pixels; expected 96" in other.stderr
 
 
 def test_the_tool_prepares_a_folder_and_explains_failures(mhad, tmp_path):
@@ -150,11 +210,6 @@ def test_the_tool_prepares_a_folder_and_explains_failures(mhad, tmp_path):
     assert f"{FRAMES} pairs of 1 clips" in done.stdout
     failed = subprocess.run([*command, str(tmp_path), "--output", str(output)], capture_output=True, text=True)
     assert failed.returncode == 2 and "camcfg_l01.yml: not found; expected the cameras" in failed.stderr
-
-
-def copy_of(tree: Tree, folder) -> Path:
-    shutil.copytree(tree.root, folder)
-    return folder
 
 
 @pytest.mark.parametrize(

@@ -104,3 +104,18 @@ def test_an_empty_picture_teaches_confidence_alone() -> None:
     loss, terms = co_keypoint_loss(estimate(logits, nothing.joints), nothing, SIZE, DISPARITIES, LossWeights())
     loss_of_confidence = LossWeights().confidence * terms["confidence"]
     assert float(loss.detach()) == pytest.approx(loss_of_confidence) and terms["confidence"] > 1
+
+
+def test_a_joint_that_nobody_annotated_teaches_nothing() -> None:
+    uvd = centres()
+    uvd[4] = float("nan")
+    known = targets(uvd)
+    known.joints[0, 4] = float("nan")
+    logits = torch.randn(1, 17, 16, 16, 16)
+    sure = estimate(logits, torch.zeros(1, 17, 3))
+    confidence = sure.confidence_logits.clone().requires_grad_()
+    sure.confidence_logits = confidence
+    loss, terms = co_keypoint_loss(sure, known, SIZE, DISPARITIES, LossWeights())
+    loss.backward()
+    assert torch.isfinite(loss) and all(math.isfinite(value) for value in terms.values())
+    assert confidence.grad is not None and confidence.grad[0, 4] == 0 and (confidence.grad[0, :4] != 0).all()

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
+from zipfile import BadZipFile
 
 import cv2
 import numpy as np
 
 from rsb_pose_ros.data.recorded import DatasetError
-from rsb_pose_ros.data.sample import StereoSample
+from rsb_pose_ros.data.sample import StereoSample, stacked
 
 SHARD = 256
 LABELS = ("projections", "joints", "keypoints", "visibility", "present", "boxes", "search")
@@ -53,11 +55,40 @@ class PreparedPairs:
         self._paths = sorted(Path(folder).glob("*.npz"))
         if not self._paths:
             raise DatasetError(f"{folder}: no shard; make them with: python tools/prepare_dataset.py")
-        self._firsts = np.cumsum([0, *(len(np.load(path)["present"]) for path in self._paths)])
+        self.folder = Path(folder)
+        self._firsts = np.cumsum([0, *(self._count(path) for path in self._paths)])
         self._shard = lru_cache(maxsize=2)(self._load)
+
+    @staticmethod
+    def _count(path: Path) -> int:
+        try:
+            with np.load(path) as file:
+                return len(file["present"])
+        except (OSError, EOFError, ValueError, KeyError, AttributeError, BadZipFile) as error:
+            raise DatasetError(f"{path}: is no shard; make it anew with: python tools/prepare_dataset.py") from error
 
     def __len__(self) -> int:
         return int(self._firsts[-1])
+
+    @property
+    def size(self) -> int:
+        """Side of the crops, pixels."""
+        return self[0].crops.shape[1]
+
+    def check_size(self, size: int | None) -> None:
+        """Raises DatasetError if the crops have another side than this; None accepts any."""
+        if size is not None and self.size != size:
+            raise DatasetError(
+                f"{self.folder}: crops of {self.size} pixels; expected {size}: tools/prepare_dataset.py … --size {size}"
+            )
+
+    def shards(self) -> list[range]:
+        """Numbers of the samples that are stored together: fast to read one after the other."""
+        return [range(int(a), int(b)) for a, b in pairwise(self._firsts)]
+
+    def batches(self, size: int, pairs: int | None = None) -> Iterator[dict[str, np.ndarray]]:
+        """The first `pairs` (all, if None) in stacks of at most `size`: the arrays of StereoSample but masks, by name."""
+        return stacked(self, size, pairs)
 
     def __iter__(self) -> Iterator[StereoSample]:
         return (self[i] for i in range(len(self)))

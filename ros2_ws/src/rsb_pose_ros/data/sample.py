@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
@@ -42,3 +44,19 @@ class StereoSample:
     def baseline(self) -> float:
         """Metres."""
         return float(-self.projections[1, 0, 3] / self.projections[1, 0, 0])
+
+
+class Samples(Protocol):
+    """A data set whose pairs can be asked for by number."""
+
+    def __len__(self) -> int: ...
+    def __getitem__(self, index: int) -> StereoSample: ...
+
+
+def stacked(samples: Samples, size: int, count: int | None = None) -> Iterator[dict[str, np.ndarray]]:
+    """The first `count` (all, if None) in stacks of at most `size`: the arrays of StereoSample but masks, by name."""
+    names = ("crops", "projections", "joints", "keypoints", "visibility", "present", "boxes", "search")
+    total = len(samples) if count is None else min(count, len(samples))
+    for first in range(0, total, size):
+        chosen = [samples[i] for i in range(first, min(first + size, total))]
+        yield {name: np.stack([getattr(s, name) for s in chosen]) for name in names}

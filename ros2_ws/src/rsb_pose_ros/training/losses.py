@@ -143,6 +143,8 @@ def co_keypoint_loss(
     confidence = torch.nn.functional.binary_cross_entropy_with_logits(
         estimate.confidence_logits.float(), correct.float(), reduction="none"
     )
+    # Of a joint that nobody annotated (MHAD's nose) nobody knows whether it is right.
+    known = torch.isfinite(targets.joints).all(-1) | ~targets.present[:, None]
     terms = {
         "volume": mean(volume_cross_entropy(estimate.co_heatmap, truth, disparities)),
         "heatmap": mean(heatmap_cross_entropy(estimate.heatmaps, keypoints).mean(1)),
@@ -151,7 +153,7 @@ def co_keypoint_loss(
         "spread": mean(normal_likelihood(uvd.detach() - truth, estimate.variance)),
         "metric": mean(metric),
         "joints": mean(refined),
-        "confidence": confidence.mean(),
+        "confidence": confidence[known].mean() if known.any() else confidence.sum() * 0,
     }
     if weights.joints == 0:
         del terms["joints"]

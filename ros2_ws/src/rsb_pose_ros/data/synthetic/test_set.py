@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from rsb_pose_ros.data.sample import StereoSample
+from rsb_pose_ros.data.sample import StereoSample, stacked
 from rsb_pose_ros.data.synthetic.config import SyntheticConfig, read_yaml
 from rsb_pose_ros.data.synthetic.generator import SyntheticPairs
 
@@ -73,8 +73,4 @@ class SyntheticTestSet:
 
     def batches(self, size: int, pairs: int | None = None) -> Iterator[dict[str, np.ndarray]]:
         """The first `pairs` (all, if None) in stacks of at most `size`: the arrays of StereoSample but masks, by name."""
-        names = ("crops", "projections", "joints", "keypoints", "visibility", "present", "boxes", "search")
-        total = len(self) if pairs is None else min(pairs, len(self))
-        for first in range(0, total, size):
-            samples = [self[i] for i in range(first, min(first + size, total))]
-            yield {name: np.stack([getattr(s, name) for s in samples]) for name in names}
+        return stacked(self, size, pairs)
