@@ -24,6 +24,9 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "ros2_ws/src"))
 
+PUBLISHED_SIZE = 256
+"""Side of the crops that BlazePose was published for, pixels."""
+
 if TYPE_CHECKING:
     from rsb_pose_ros.evaluation import photographs
 
@@ -35,7 +38,7 @@ def main() -> int:
     parser.add_argument("--annotations", nargs="+", type=Path, required=True, help="JSON in COCO's keypoint format")
     parser.add_argument("--images", type=Path, help="folder of the pictures (default: each file's own)")
     parser.add_argument("--blazepose", type=Path, help="published landmarks (tools/import_blazepose.py), for .pt")
-    parser.add_argument("--size", type=int, default=256, help="crop side, pixels")
+    parser.add_argument("--size", type=int, help="crop side, pixels (default: the first .onnx file's, or 256)")
     parser.add_argument("--people", type=int, help="only the first so many")
     parser.add_argument("--json", type=Path, help="write the figures there")
     parser.add_argument("--picture", type=Path, help="every person, a row per model")
@@ -64,10 +67,11 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     people = people[: arguments.people]
     if not people:
         raise ValueError("nobody has enough annotated joints; expected people with at least six of them")
-    pairs = [photographs.flat_pair(person, arguments.size) for person in people]
+    size = arguments.size or size_of(arguments.models)
+    pairs = [photographs.flat_pair(person, size) for person in people]
     hidden = np.stack([person.hidden for person in people])
     result, rows = {}, []
-    for name, find in finders(arguments):
+    for name, find in finders(arguments, size):
         found = [find(pair.crops, pair.projections) for pair in tqdm(pairs, desc=name, unit="person")]
         distances = np.stack([photographs.errors(pair, f[0]) for pair, f in zip(pairs, found)])
         result[name] = photographs.summary(distances, hidden)
@@ -78,12 +82,20 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     return result
 
 
-def finders(arguments: argparse.Namespace) -> list[tuple[str, photographs.Find]]:
+def size_of(models: list[Path]) -> int:
+    """Side of the crops that the first network file takes; the published backbone's where there is none."""
+    from rsb_pose_ros.inference.card import STEREO_POSE, read_card
+
+    files = [path for path in models if path.suffix == ".onnx"]
+    return (read_card(files[0], STEREO_POSE).image_size if files else None) or PUBLISHED_SIZE
+
+
+def finders(arguments: argparse.Namespace, size: int) -> list[tuple[str, photographs.Find]]:
     """Everything that is compared, by name."""
     found: list[tuple[str, photographs.Find]] = []
     for path in arguments.models:
         if path.suffix == ".onnx":
-            found.append((path.stem, of_network(path, arguments.size)))
+            found.append((path.stem, of_network(path, size)))
         else:
             from rsb_pose_ros.training.keypoint_finders import of_checkpoint
 

@@ -120,9 +120,10 @@ def test_peaks_are_found_between_cells():
 
 
 def test_the_shipped_graph_answers_as_it_does_without_its_heatmaps():
-    crops = np.random.default_rng(0).integers(0, 255, (1, 2, SIZE, SIZE, 3)).astype(np.uint8)
+    network = OurNetwork(MODEL, threads=1)
+    crops = np.random.default_rng(0).integers(0, 255, (1, 2, network.size, network.size, 3)).astype(np.uint8)
     cameras = batch(1)["projections"]
-    found = OurNetwork(MODEL, threads=1)(crops, cameras)
+    found = network(crops, cameras)
     assert set(found) == {OURS, WITHOUT_PPT, PER_VIEW}
     for ours, plain in zip(found[OURS], OnnxWindows(MODEL, ["cpu"], 1)(crops, cameras)):
         np.testing.assert_allclose(ours, plain, atol=1e-4)

@@ -7,6 +7,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
 import onnxruntime
 import torch
@@ -36,6 +37,10 @@ NOT_IN_TENSORRT = frozenset(
     """.split()  # noqa: SIM905 - a list of forty quotes reads worse
 )
 """Operators that have no place in a graph for TensorRT: missing there, or a sign of a bad export."""
+
+
+PARITY_DISTANCE_M = 5.0
+"""As far as the node's people usually stand: farther joints are compared as if they stood there."""
 
 
 class StereoPoseGraph(nn.Module):
@@ -76,6 +81,17 @@ def example_pair(size: int, seed: int = 0) -> tuple[Tensor, Tensor]:
     projections[:, 1, 0, 2] += 1.3 * size * 0.12 / 3
     projections[:, :, 2, 2] = 1
     return crops, projections
+
+
+def parity_error(found: np.ndarray, expected: np.ndarray, triangulated: np.ndarray) -> float:
+    """Largest difference of joints (B, 17, 3), metres, between two runtimes of one network.
+
+    Where the farthest triangulated joint (B, 17, 3) of a pose lies beyond PARITY_DISTANCE_M, what the difference would be
+    there: random pictures put joints at any distance, with the square of which the same rounding of a disparity grows.
+    """
+    farthest = np.linalg.norm(triangulated, axis=-1).max(-1)
+    scale = np.minimum(1, (PARITY_DISTANCE_M / farthest) ** 2)
+    return float((np.abs(found - expected).max((1, 2)) * scale).max())
 
 
 def export_stereo_pose(model: RSBPose, path: Path, record: dict[str, Any]) -> ModelCard:

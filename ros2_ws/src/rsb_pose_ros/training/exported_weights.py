@@ -22,7 +22,7 @@ from rsb_pose_ros.inference.card import STEREO_POSE, ModelError, read_card
 from rsb_pose_ros.model import ModelConfig, RSBPose
 from rsb_pose_ros.model.config import build
 from rsb_pose_ros.training import checkpoint
-from rsb_pose_ros.training.export import StereoPoseGraph, example_pair, export_stereo_pose
+from rsb_pose_ros.training.export import StereoPoseGraph, example_pair, export_stereo_pose, parity_error
 
 TOLERANCE = 1e-4
 """Metres between the file's answer and PyTorch's; the contract of every export."""
@@ -126,7 +126,8 @@ def _verify(path: Path, model: RSBPose, state: dict[str, Tensor]) -> None:
         ours = StereoPoseGraph(read)(crops, projections)
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     feed = dict(zip((i.name for i in session.get_inputs()), (crops.numpy(), projections.numpy()), strict=True))
-    worst = max(float(np.abs(a.numpy() - b).max()) for a, b in zip(ours[:2], session.run(None, feed), strict=False))
+    answers = [(a.numpy(), b) for a, b in zip(ours[:2], session.run(None, feed), strict=False)]
+    worst = max(parity_error(found, expected, answers[1][0]) for expected, found in answers)
     if not worst < TOLERANCE:
         raise ValueError(
             f"model {path}: PyTorch with its weights answers {worst:.2g} m otherwise; expected {TOLERANCE}"
