@@ -103,6 +103,12 @@ def main() -> int:
     look.add_argument("--steps", type=int, default=1200)
     estimates.add_argument("--seed", type=int, default=1_500_000_000, help="of the first pair")
     estimates.add_argument("--pairs", type=int, default=6000)
+    estimates.add_argument(
+        "--within",
+        type=float,
+        default=2.5,
+        help="metres: leave out poses in which a joint is off by more (default 2.5)",
+    )
     average.add_argument("--start", type=Path, required=True, help="checkpoint or .onnx file before fine-tuning")
     average.add_argument("--tuned", type=Path, required=True, help="checkpoint after it")
     average.add_argument("--share", type=float, default=0.75, help="of the latter, 0 to 1")
@@ -250,7 +256,7 @@ def write_estimates(arguments: argparse.Namespace) -> int:
     load_weights(model, load_start(arguments.start)["average"])
     data = (arguments.data, arguments.shared, arguments.bodies, model.config.image_size)
     dataset = SyntheticPairsDataset(*data, seed=arguments.seed)
-    found = estimate(model, dataset, arguments.pairs, workers=arguments.workers)
+    found = estimate(model, dataset, arguments.pairs, arguments.within, workers=arguments.workers)
     found.save(arguments.output / "estimates.npz")
     error = 1000 * np.linalg.norm(found.triangulated - found.truth, axis=-1)
     print(f"{len(found)} poses, median error {np.median(error):.0f} mm, in {arguments.output / 'estimates.npz'}")
