@@ -24,8 +24,8 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "ros2_ws/src"))
 
-PUBLISHED_SIZE = 256
-"""Side of the crops that BlazePose was published for, pixels."""
+TILE = 256
+"""Side of a person in --picture, pixels."""
 
 if TYPE_CHECKING:
     from rsb_pose_ros.evaluation import photographs
@@ -36,9 +36,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("models", nargs="+", type=Path, help=".onnx with its card, or .pt")
     parser.add_argument("--annotations", nargs="+", type=Path, required=True, help="JSON in COCO's keypoint format")
-    parser.add_argument("--images", type=Path, help="folder of the pictures (default: each file's own)")
+    parser.add_argument(
+        "--images", type=Path, help="folder of the pictures (default: each file's own, or the one above)"
+    )
+    parser.add_argument("--height", type=float, default=60, help="leave out lower boxes, pixels (default 60)")
     parser.add_argument("--blazepose", type=Path, help="published landmarks (tools/import_blazepose.py), for .pt")
-    parser.add_argument("--size", type=int, help="crop side, pixels (default: the first .onnx file's, or 256)")
+    parser.add_argument("--size", type=int, default=256, help="crop side of .pt files (default 256; .onnx: their own)")
     parser.add_argument("--people", type=int, help="only the first so many")
     parser.add_argument("--json", type=Path, help="write the figures there")
     parser.add_argument("--picture", type=Path, help="every person, a row per model")
@@ -62,60 +65,50 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     from rsb_pose_ros.evaluation import photographs
 
     people = [
-        p for file in arguments.annotations for p in photographs.read_people(file, arguments.images or file.parent)
+        p for file in arguments.annotations for p in photographs.read_people(file, arguments.images, arguments.height)
     ]
     people = people[: arguments.people]
     if not people:
         raise ValueError("nobody has enough annotated joints; expected people with at least six of them")
-    size = arguments.size or size_of(arguments.models)
-    pairs = [photographs.flat_pair(person, size) for person in people]
     hidden = np.stack([person.hidden for person in people])
     result, rows = {}, []
-    for name, find in finders(arguments, size):
+    for name, size, find in finders(arguments):
+        pairs = [photographs.flat_pair(person, size) for person in people]
         found = [find(pair.crops, pair.projections) for pair in tqdm(pairs, desc=name, unit="person")]
         distances = np.stack([photographs.errors(pair, f[0]) for pair, f in zip(pairs, found)])
         result[name] = photographs.summary(distances, hidden)
-        rows.append(np.concatenate([photographs.tile(pair, *f) for pair, f in zip(pairs, found)], axis=1))
+        tiles = [cv2.resize(photographs.tile(pair, *f), (TILE, TILE)) for pair, f in zip(pairs, found)]
+        rows.append(np.concatenate(tiles, axis=1))
     if arguments.picture:
         arguments.picture.parent.mkdir(parents=True, exist_ok=True)
         cv2.imwrite(str(arguments.picture), np.concatenate(rows, axis=0))
     return result
 
 
-def size_of(models: list[Path]) -> int:
-    """Side of the crops that the first network file takes; the published backbone's where there is none."""
-    from rsb_pose_ros.inference.card import STEREO_POSE, read_card
-
-    files = [path for path in models if path.suffix == ".onnx"]
-    return (read_card(files[0], STEREO_POSE).image_size if files else None) or PUBLISHED_SIZE
-
-
-def finders(arguments: argparse.Namespace, size: int) -> list[tuple[str, photographs.Find]]:
-    """Everything that is compared, by name."""
-    found: list[tuple[str, photographs.Find]] = []
+def finders(arguments: argparse.Namespace) -> list[tuple[str, int, photographs.Find]]:
+    """Everything that is compared: its name, the side of its crops in pixels, and how it finds keypoints."""
+    found: list[tuple[str, int, photographs.Find]] = []
     for path in arguments.models:
         if path.suffix == ".onnx":
-            found.append((path.stem, of_network(path, size)))
+            found.append((path.stem, *of_network(path)))
         else:
             from rsb_pose_ros.training.keypoint_finders import of_checkpoint
 
-            found += of_checkpoint(path, arguments.blazepose)
+            found += [(name, arguments.size, find) for name, find in of_checkpoint(path, arguments.blazepose)]
     return found
 
 
-def of_network(path: Path, size: int) -> photographs.Find:
+def of_network(path: Path) -> tuple[int, photographs.Find]:
     """A network file as it runs in ONNX Runtime."""
     from rsb_pose_ros.evaluation.onnx_windows import OnnxWindows
 
     network = OnnxWindows(path)
-    if network.size != size:
-        raise ValueError(f"{path}: takes crops of {network.size} px; expected --size {network.size}")
 
     def find(crops: np.ndarray, projections: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
         _, keypoints, confidence, _ = network(crops[None], projections[None])
         return keypoints[0, 0], confidence[0]
 
-    return find
+    return network.size, find
 
 
 def text(result: dict[str, Any]) -> str:

@@ -47,8 +47,10 @@ class AnnotatedPerson:
     box: np.ndarray
 
 
-def read_people(annotations: Path, images: Path) -> list[AnnotatedPerson]:
-    """People of a file in COCO's format with at least LEAST_JOINTS joints that are known here.
+def read_people(annotations: Path, images: Path | None = None, height: float = 0.0) -> list[AnnotatedPerson]:
+    """People of a file in COCO's format with at least LEAST_JOINTS joints that are known here, `height` pixels or higher.
+
+    images: folder of the pictures; None for the file's own, or the one above it (PoseTrack's annotations/).
 
     Raises ValueError that names what the file lacks; FileNotFoundError for a picture that is not there.
     """
@@ -59,19 +61,27 @@ def read_people(annotations: Path, images: Path) -> list[AnnotatedPerson]:
     missing = {"images", "annotations", "categories"} - (content.keys() if isinstance(content, dict) else set())
     if missing:
         raise ValueError(f"{annotations}: has no {', '.join(sorted(missing))}; expected COCO's keypoint format")
-    files = {image["id"]: images / image["file_name"] for image in content["images"]}
+    folders = [images] if images else [annotations.parent, annotations.parent.parent]
+    files = {image["id"]: _found(image["file_name"], folders) for image in content["images"]}
     columns = {c["id"]: columns_of(c.get("keypoints", [])) for c in content["categories"]}
     if not any(columns.values()):
         raise ValueError(f"{annotations}: no category has keypoints; expected names such as left_shoulder")
     people = []
     for annotation in content["annotations"]:
         person = _person(annotation, files[annotation["image_id"]], columns[annotation["category_id"]])
-        if np.isfinite(person.keypoints[:, 0]).sum() >= LEAST_JOINTS and not annotation.get("iscrowd"):
+        known = np.isfinite(person.keypoints[:, 0]).sum() >= LEAST_JOINTS
+        if known and person.box[3] >= height and not annotation.get("iscrowd"):
             people.append(person)
     for person in people:
         if not person.image.is_file():
-            raise FileNotFoundError(f"{person.image}: not there; expected the pictures of {annotations} in {images}")
+            raise FileNotFoundError(
+                f"{person.image}: not there; expected the pictures of {annotations} in {folders[0]}"
+            )
     return people
+
+
+def _found(name: str, folders: list[Path]) -> Path:
+    return next((folder / name for folder in folders if (folder / name).is_file()), folders[0] / name)
 
 
 def columns_of(names: list[str]) -> dict[int, int]:
