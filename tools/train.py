@@ -92,6 +92,13 @@ def main() -> int:
             "--int8-share", type=float, default=0.0, help="of the batches on which the backbone rounds as in INT8"
         )
         stage.add_argument("--seed", type=int, default=0, help="of the first pair; give each run another")
+        stage.add_argument(
+            "--weights",
+            nargs="+",
+            default=(),
+            metavar="TERM=WEIGHT",
+            help="of the losses (docs/training.md); for ablations",
+        )
     for stage in (sce, end_to_end):
         stage.add_argument(
             "--prepared", type=Path, nargs="+", metavar="FOLDER", help="recorded pairs as well: of prepare_dataset.py"
@@ -143,6 +150,7 @@ def train_co_keypoints(arguments: argparse.Namespace) -> int:
     from rsb_pose_ros.model import ModelConfig
     from rsb_pose_ros.training import distributed
     from rsb_pose_ros.training.co_keypoints import CoKeypointTrainer, Plan, start_from_blazepose
+    from rsb_pose_ros.training.losses import LossWeights
 
     if arguments.steps is None and arguments.minutes is None:
         raise ValueError("neither --steps nor --minutes given; expected how long to train")
@@ -158,7 +166,8 @@ def train_co_keypoints(arguments: argparse.Namespace) -> int:
     names = ("steps", "minutes", "batch", "rate", "size", "backbone_rate", "workers", "int8_share")
     config = ModelConfig.from_yaml(arguments.config)
     arguments.size = arguments.size or config.image_size
-    plan = Plan(**overrides(arguments, *names), kept=tuple(arguments.kept), end_to_end=joint)
+    weights = LossWeights().changed(arguments.weights)
+    plan = Plan(**overrides(arguments, *names), kept=tuple(arguments.kept), end_to_end=joint, weights=weights)
     trainer = CoKeypointTrainer(config, plan, arguments.output, device)
     if trainer.resume():
         print(f"going on from step {trainer.step} of {arguments.output}")

@@ -119,3 +119,11 @@ def test_a_joint_that_nobody_annotated_teaches_nothing() -> None:
     loss.backward()
     assert torch.isfinite(loss) and all(math.isfinite(value) for value in terms.values())
     assert confidence.grad is not None and confidence.grad[0, 4] == 0 and (confidence.grad[0, :4] != 0).all()
+
+
+def test_weights_are_changed_by_name() -> None:
+    changed = LossWeights().changed(["volume=0", "metric=1.5"])
+    assert changed.volume == 0 and changed.metric == 1.5 and changed.pixel == LossWeights().pixel
+    for setting in ("volumes=1", "volume", "volume=-1", "volume=nan", "volume=a"):
+        with pytest.raises(ValueError, match=f"loss weight '{setting}'; expected name=number"):
+            LossWeights().changed([setting])

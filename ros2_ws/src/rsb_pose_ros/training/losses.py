@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
 
 import torch
 from torch import Tensor
@@ -37,6 +39,22 @@ class LossWeights:
     metric: float = 2.0
     joints: float = 0.0
     confidence: float = 0.3
+
+    def changed(self, settings: Sequence[str]) -> LossWeights:
+        """With "name=weight" for each that is to change. Raises ValueError for what is no weight from 0 on."""
+        known = {f.name for f in fields(self)}
+        changes = {}
+        for setting in settings:
+            name, _, value = setting.partition("=")
+            try:
+                changes[name] = float(value)
+            except ValueError:
+                changes[name] = math.nan
+            if name not in known or not 0 <= changes[name] < math.inf:
+                raise ValueError(
+                    f"loss weight {setting!r}; expected name=number from 0 on, of {', '.join(sorted(known))}"
+                )
+        return replace(self, **changes)
 
 
 @dataclass
