@@ -7,7 +7,7 @@ examples:
   tools/prepare_dataset.py mhad ~/Berkeley_MHAD --split train --baseline m --output data/mhad_m/train
   tools/prepare_dataset.py mhad ~/Berkeley_MHAD --split test --output data/mhad_m/test --exact
   tools/prepare_dataset.py human36m ~/h36m --split train --every 5 --output data/h36m/train
-  tools/prepare_dataset.py human36m ~/h36m --cameras 58860488 60457274 --output data/h36m_2/train
+  tools/prepare_dataset.py human36m ~/h36m --cameras 54138969 58860488 --output data/h36m_2/train
 """
 
 from __future__ import annotations
@@ -29,7 +29,10 @@ def main() -> int:
     mhad.add_argument("--baseline", choices=("s", "m", "l"), default="m", help="0.11, 0.23 or 0.33 m (default m)")
     mhad.add_argument("--grey", action="store_true", help="the images are grey already, no raw mosaics")
     human = sets.add_parser("human36m", help="Human3.6M, one pair of its cameras")
-    human.add_argument("--cameras", nargs=2, default=["54138969", "55011271"])
+    human.add_argument(
+        "--cameras", nargs=2, default=["60457274", "55011271"], metavar="NAME",
+        help="60457274 55011271 (default) or 54138969 58860488: other pairs look at each other",
+    )  # fmt: skip
     for command in (mhad, human):
         command.add_argument("root", type=Path, help="folder into which the official archives were unpacked")
         command.add_argument("--split", choices=("train", "test"), default="train", help="the paper's subjects")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from scipy.spatial.transform import Rotation
 
 from rsb_pose_ros.data import human36m
 from rsb_pose_ros.data.recorded import CalibratedCamera
@@ -16,7 +17,7 @@ FRAMES = 3
 MHAD_OFFSETS_M = (0.0, 0.113, 0.226, 0.334)
 # name, parent, offset in cm from the parent
 MHAD_BONES = (
-    ("Hips", None, (0, 0, 0)), ("Spine", "Hips", (0, 12, 0)), ("Spine1", "Spine", (0, 12, 0)),
+    ("Hips", None, (52.0, 87.3, -14.3)), ("Spine", "Hips", (0, 12, 0)), ("Spine1", "Spine", (0, 12, 0)),
     ("Neck", "Spine1", (0, 22, 0)), ("Head", "Neck", (0, 9, 0)), ("Head End", "Head", (0, 20, 0)),
     ("RightArm", "Spine1", (-18, 20, 0)), ("RightForeArm", "RightArm", (-28, 0, 0)),
     ("RightHand", "RightForeArm", (-25, 0, 0)), ("LeftArm", "Spine1", (18, 20, 0)),
@@ -92,8 +93,8 @@ def _mhad_clip(root: Path, cameras: dict, subject: int) -> np.ndarray:
     (root / f"Mocap/SkeletalData/skl_{clip}.bvh").write_text(_bvh(place_cm, heading, 2 * FRAMES))
     c, s = np.cos(np.radians(heading)), np.sin(np.radians(heading))
     turn = np.array([[c, 0, s], [0, 1, 0], [-s, 0, c]])
-    at = {None: np.zeros(3)}
-    for name, parent, offset in MHAD_BONES:
+    at = {"Hips": np.zeros(3)}  # the root's channels say where it is, not its offset
+    for name, parent, offset in MHAD_BONES[1:]:
         at[name] = at[parent] + turn @ np.array(offset, float)
     from rsb_pose_ros.data.mhad import BVH_JOINTS
 
@@ -140,26 +141,34 @@ def _bvh(place: np.ndarray, heading: float, frames: int) -> str:
     return f"HIERARCHY\n{head}\nMOTION\nFrames: {frames}\nFrame Time: 0.002083\n" + "\n".join(rows) + "\n"
 
 
+H36M_PLACES = {
+    "54138969": ((0.1407, -0.1501, -0.7552, 0.6223), (1841.1, 4955.3, 1563.4)),
+    "55011271": ((0.6157, -0.7648, -0.1483, 0.1179), (1761.3, -5078.0, 1606.3)),
+    "58860488": ((0.1465, -0.1465, 0.7653, -0.6094), (-1846.8, 5215.0, 1492.0)),
+    "60457274": ((0.5834, -0.7853, 0.1455, -0.1475), (-1794.8, -3722.7, 1574.9)),
+}
+"""Where the cameras really stand before subject 1: camera to world as w, x, y, z, centre in millimetres."""
+
+
 def human36m_tree(root: Path) -> Tree:
-    """Subject 1, one clip: a video for the one camera, frames for the other."""
+    """Subject 1, one clip: a video for the one camera of the first pair, frames for the other."""
     from cdflib.cdfwrite import CDF
 
     numbers = np.zeros(300)
     cameras = {}
-    for index, name in enumerate(human36m.CAMERAS[:2]):
-        angles = np.array([np.pi / 2 + 0.05, 0.02, -0.15 + 0.3 * index])
-        centre = np.array([-900.0 + 1800 * index, -4800.0, 1500.0 + 10 * index])
+    for index, name in enumerate(human36m.CAMERAS):
+        (w, *xyz), centre = H36M_PLACES[name]
+        rotation = Rotation.from_quat([*xyz, w]).as_matrix().T
+        angles = Rotation.from_matrix(rotation).as_euler("XYZ")
         numbers[6 * index * 11 :][:6] = [*angles, *centre]
         f, c = (1145.0 + index, 1144.0), (512.5, 515.4)
         k1, k2, k3, p1, p2 = -0.2, 0.24, -0.002, -0.0009, -0.0014
         numbers[264 + 9 * index :][:9] = [*f, *c, k1, k2, k3, p1, p2]
-        x, y, z = (cv2.Rodrigues(np.eye(3)[k] * angle)[0] for k, angle in enumerate(angles))
-        rotation = x @ y @ z
         cameras[name] = CalibratedCamera(
             np.array([[f[0], 0, c[0]], [0, f[1], c[1]], [0, 0, 1]]),
             np.array([k1, k2, p1, p2, k3]),
             rotation,
-            -rotation @ centre / 1000,
+            -rotation @ np.array(centre) / 1000,
             human36m.SIZES[name],
         )
     (root / "S1/MyPoseFeatures/D3_Positions").mkdir(parents=True)
@@ -174,7 +183,7 @@ def human36m_tree(root: Path) -> Tree:
     file.write_var(variable, var_data=poses.reshape(1, FRAMES, 96))
     file.close()
     world = poses[:, human36m.JOINTS] / 1000
-    first, second = human36m.CAMERAS[:2]
+    first, second = human36m.PAIRS[0]
     size = cameras[first].size
     code = cv2.VideoWriter_fourcc(*"mp4v")
     video = cv2.VideoWriter(str(root / f"S1/Videos/Directions 1.{first}.mp4"), code, 50, size)
@@ -184,4 +193,4 @@ def human36m_tree(root: Path) -> Tree:
         video.write(cv2.cvtColor(dots(cameras[first], world[k]), cv2.COLOR_GRAY2BGR))
         cv2.imwrite(str(frames / f"{k + 1:06d}.png"), dots(cameras[second], world[k]))
     video.release()
-    return Tree(root, world, cameras)
+    return Tree(root, world, {name: cameras[name] for name in (first, second)})

@@ -27,6 +27,18 @@ from rsb_pose_ros.stereo import triangulate
 from tests.data.conftest import ROOT
 from tests.data.dataset_trees import FRAMES, Tree, human36m_tree, mhad_tree
 
+BVH_CUT_SHORT = """HIERARCHY
+ROOT Hips
+{
+  OFFSET 0 0 0
+  CHANNELS 3 Zrotation Yrotation Xrotation
+}
+MOTION
+Frames: 7
+Frame Time: 0.002
+0 0 0
+"""
+
 
 def copy_of(tree: Tree, folder) -> Path:
     shutil.copytree(tree.root, folder)
@@ -139,6 +151,17 @@ def test_human36m_says_what_is_missing(human36m, tmp_path):
         Human36M(human36m.root, ("7", "54138969"))
 
 
+@pytest.mark.parametrize("pair", [("54138969", "55011271"), ("58860488", "60457274"), ("54138969", "60457274")])
+def test_human36m_refuses_cameras_that_look_at_each_other(human36m, pair):
+    data = Human36M(human36m.root, pair)
+    with pytest.raises(DatasetError, match=r"1\d\d° apart.*expected .*60457274 and 55011271 or 54138969 and 58860488"):
+        data.pair(1)
+
+
+def test_human36m_s_other_pair_is_a_rig_too(human36m):
+    assert Human36M(human36m.root, ("54138969", "58860488")).pair(1).rig.baseline == pytest.approx(3.7, abs=0.1)
+
+
 def test_shards_give_back_what_was_stored(mhad, tmp_path):
     samples = list(Mhad(mhad.root).samples(Clip(1, 1, 1), 128))
     assert write_shards(tmp_path / "shards", samples, shard=2) == FRAMES
@@ -225,6 +248,7 @@ def test_the_tool_prepares_a_folder_and_explains_failures(mhad, tmp_path):
         ("Mocap/SkeletalData/skl_s01_a01_r01.bvh", "HIERARCHY\nROOT", "skl_s01.*: no MOTION section"),
         ("Mocap/SkeletalData/skl_s01_a01_r01.bvh", "ROOT\nMOTION\nFrame Time: 1\n1", "skl_s01.*: cut short"),
         ("Mocap/SkeletalData/skl_s01_a01_r01.bvh", "ROOT a\nMOTION\nFrames: 1\n", "skl_s01.*: no Frame Time"),
+        ("Mocap/SkeletalData/skl_s01_a01_r01.bvh", BVH_CUT_SHORT, "1 rows of motion, Frames: 7"),
         ("Mocap/Joints17/joints_s01_a01_r01.txt", "1 2 3\n", "joints_s01.*: 1 rows of 3 numbers; expected 17 × 3"),
         ("Camera/Cluster01/Cam01/S01/A01/R01/img_l01_c01_s01_a01_r01_00000.pgm", "P5", "not readable; expected a PGM"),
     ],
@@ -244,7 +268,7 @@ def test_mhad_names_the_file_that_is_broken(mhad, tmp_path, file, content, sente
         ("metadata.xml", "<metadata><w0>[a]</w0></metadata>", "metadata.xml: .*expected XML whose w0 has 300"),
         ("S1/MyPoseFeatures/D3_Positions/Directions 1.cdf", "no CDF", "Directions 1.cdf: .*expected a CDF file"),
         ("S1/Images/Directions 1.55011271/000001.png", "no PNG", "000001.png: not readable; expected a frame"),
-        ("S1/Videos/Directions 1.54138969.mp4", "no video", "54138969.mp4: holds no frame that OpenCV can decode"),
+        ("S1/Videos/Directions 1.60457274.mp4", "no video", "60457274.mp4: holds no frame that OpenCV can decode"),
     ],
 )
 def test_human36m_names_the_file_that_is_broken(human36m, tmp_path, file, content, sentence):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,6 +57,13 @@ def _read(path: Path) -> BvhMotion:
     width = sum(len(joint.channels) for joint in joints)
     if not width or values.size % width:
         raise ValueError(f"{path}: {values.size} numbers in MOTION; expected a multiple of its {width} channels")
+    rows = values.size // width
+    announced = re.search(r"Frames:\s*(\d+)", motion)
+    if announced is None or int(announced[1]) != rows:
+        expected = "no Frames" if announced is None else f"Frames: {announced[1]}"
+        raise ValueError(
+            f"{path}: {rows} rows of motion, {expected} in its head; expected the same number, is it cut short?"
+        )
     time = float(next(line for line in lines if "Frame Time:" in line).split(":")[1])
     return BvhMotion(tuple(j.name for j in joints), _positions(joints, values.reshape(-1, width)), time)
 
@@ -80,7 +88,10 @@ def _hierarchy(text: str) -> list[_Joint]:
 
 
 def _positions(joints: list[_Joint], values: np.ndarray) -> np.ndarray:
-    """(T, J, 3): rotations are applied in the order of the channels, positions replace the offset's place."""
+    """(T, J, 3): rotations are applied in the order of the channels, positions stand in the offset's place.
+
+    The data set's own reader (bvh2xyz of 2013-05-29) takes the root's position so, whatever its OFFSET.
+    """
     count = len(values)
     positions, column = np.empty((count, len(joints), 3)), 0
     rotations: list[Rotation] = []
@@ -89,7 +100,7 @@ def _positions(joints: list[_Joint], values: np.ndarray) -> np.ndarray:
         for channel in joint.channels:
             axis = "XYZ".index(channel[0].upper())
             if channel.lower().endswith("position"):
-                offset[:, axis] += values[:, column]
+                offset[:, axis] = values[:, column]
             else:
                 turns = turns * Rotation.from_euler("xyz"[axis], values[:, column : column + 1], degrees=True)
             column += 1

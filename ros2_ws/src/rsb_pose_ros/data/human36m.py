@@ -23,8 +23,10 @@ from rsb_pose_ros.skeleton import JOINT_COUNT
 
 ORIGIN = "the archives of vision.imar.ro/human3.6m"
 CAMERAS = ("54138969", "55011271", "58860488", "60457274")
-PAIRS = (("54138969", "55011271"), ("58860488", "60457274"))
-"""Cameras on the same side of the studio."""
+PAIRS = (("60457274", "55011271"), ("54138969", "58860488"))
+"""The two cameras at either end of the studio, 3.8 and 3.7 m apart; all other pairs look at each other."""
+LEAST_COSINE = 0.5
+"""Of the angle between the axes of a pair; wider ones leave nothing of the pictures when they are rectified."""
 SUBJECTS = {"train": (1, 5, 6, 7, 8), "test": (9, 11)}
 ALL_SUBJECTS = 11
 CORRUPT = {(11, "Directions")}
@@ -83,8 +85,16 @@ class Human36M:
         return pose.reshape(len(pose), 32, 3)[:, JOINTS] / 1000
 
     def pair(self, subject: int) -> CameraPair:
-        """The rig as it stood for a subject."""
-        return CameraPair.of(*(self._camera(subject, name) for name in self._names))
+        """The rig as it stood for a subject. Raises DatasetError for cameras that are no stereo pair."""
+        first, second = (self._camera(subject, name) for name in self._names)
+        axes = first.rotation[2] @ second.rotation[2]
+        if axes < LEAST_COSINE:
+            pairs = " or ".join(" and ".join(pair) for pair in PAIRS)
+            raise DatasetError(
+                f"cameras {' and '.join(self._names)}: their axes are {np.degrees(np.arccos(axes)):.0f}° apart, pictures of "
+                f"both cannot be rectified; expected a pair at one end of the studio: {pairs}"
+            )
+        return CameraPair.of(first, second)
 
     def samples(
         self, clip: Clip, size: int, every: int = 1, windows: np.random.Generator | None = None
