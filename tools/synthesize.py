@@ -25,6 +25,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "ros2_ws/src"))
 COLUMNS = 3
+NEAREST_M, FARTHEST_M = 0.8, 20.0
+WIDEST_M = 2.0
+"""Of baselines: wider ones are no rig that a robot carries."""
+FEWEST_BODIES = 8
 
 
 def main() -> int:
@@ -58,6 +62,9 @@ def main() -> int:
     timing.add_argument("--pairs", type=int, default=100)
     for command in (looking, timing, recording, showing):
         add_data_arguments(command)
+    for command in (looking, timing):
+        command.add_argument("--config", type=Path, default=ROOT / "config/synthetic.yaml", help="ranges of the pairs")
+        command.add_argument("--split", choices=("train", "val"), default="train", help="people, rooms, textures of")
     arguments = parser.parse_args()
     try:
         check_numbers(arguments)
@@ -81,6 +88,17 @@ def check_numbers(arguments: argparse.Namespace) -> None:
             raise ValueError(f"--{name} {getattr(arguments, name)}; expected 0 or more")
     if "seconds" in arguments and arguments.seconds * arguments.rate < 1:
         raise ValueError(f"--seconds {arguments.seconds:g} --rate {arguments.rate:g}; expected at least one pair")
+    low, high = NEAREST_M, FARTHEST_M
+    if "distance" in arguments and not low <= arguments.distance <= high:
+        raise ValueError(
+            f"--distance {arguments.distance:g}; expected {low:g} to {high:g} m, where a person can be seen"
+        )
+    if (getattr(arguments, "baseline", None) or 0) > WIDEST_M:
+        raise ValueError(f"--baseline {arguments.baseline:g}; expected at most {WIDEST_M:g} m")
+    if getattr(arguments, "rig_right", None) and not arguments.rig:
+        raise ValueError(f"--rig-right {arguments.rig_right} without --rig; expected the left camera's file, too")
+    if arguments.command == "bake" and arguments.count < FEWEST_BODIES:
+        raise ValueError(f"--count {arguments.count}; expected {FEWEST_BODIES} bodies or more: an eighth is held out")
     if getattr(arguments, "quality", 1) > 100:
         raise ValueError(f"--quality {arguments.quality}; expected 1 to 100")
     if arguments.command == "preview" and arguments.output.suffix.lower() not in (".png", ".jpg"):
@@ -89,12 +107,10 @@ def check_numbers(arguments: argparse.Namespace) -> None:
 
 def add_data_arguments(command: argparse.ArgumentParser) -> None:
     shared = Path(os.environ.get("RSB_POSE_SHARED", ROOT.parent / "shared"))
-    command.add_argument("--config", type=Path, default=ROOT / "config/synthetic.yaml")
     command.add_argument("--bodies", type=Path, default=ROOT / "cache/bodies.npz")
     command.add_argument(
         "--shared", type=Path, default=shared, help="mocap/, backgrounds/ (default $RSB_POSE_SHARED or ../shared)"
     )
-    command.add_argument("--split", choices=("train", "val"), default="train")
 
 
 def bake(arguments: argparse.Namespace) -> None:
@@ -139,8 +155,8 @@ def preview(arguments: argparse.Namespace) -> None:
     print(arguments.output)
 
 
-def draw_joints(view, points, visibility) -> None:  # type: ignore[no-untyped-def]
-    """Bones and joints on a crop, in place."""
+def draw_joints(view, points, visibility=None) -> None:  # type: ignore[no-untyped-def]
+    """Bones and joints on a crop, in place; white where nobody says what is visible."""
     import cv2
 
     from rsb_pose_ros.skeleton import BONES, bone_rgb
@@ -149,8 +165,9 @@ def draw_joints(view, points, visibility) -> None:  # type: ignore[no-untyped-de
     for bone in BONES:
         colour = [int(255 * c) for c in bone_rgb(bone)[::-1]]
         cv2.line(view, pixels[bone[0]], pixels[bone[1]], colour, 1, cv2.LINE_AA, 3)
-    for pixel, seen in zip(pixels, visibility):
-        colour = [(0, 0, 0), (0, 0, 255), (0, 255, 255), (0, 255, 0)][int(seen)]
+    colours = [(0, 0, 0), (0, 0, 255), (0, 255, 255), (0, 255, 0), (255, 255, 255)]
+    for pixel, seen in zip(pixels, [-1] * len(pixels) if visibility is None else visibility):
+        colour = colours[int(seen)]
         cv2.circle(view, pixel, 16, colour, -1, cv2.LINE_AA, 3)
 
 
@@ -201,7 +218,7 @@ def sequence(arguments: argparse.Namespace) -> None:
         for side, camera in enumerate(rig.cameras):
             tables = camera.remap_tables(rig.projections[side, :, :3], camera.size)
             view = cv2.remap(frame.images[side], *tables, cv2.INTER_LINEAR)
-            draw_joints(view, points[side], np.full(len(frame.joints), 3))
+            draw_joints(view, points[side])
             views.append(view)
         cv2.imwrite(str(arguments.output / f"{index:05d}.jpg"), np.hstack(views))
     print(f"{arguments.output}: {len(clip)} pictures")

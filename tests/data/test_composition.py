@@ -80,10 +80,10 @@ def test_outlines_are_the_edges_of_the_raw_picture():
 def test_implausible_places_are_refused():
     view = View(sample_rig(np.random.default_rng(0), CONFIG).projections, np.eye(3), (640, 480))
     seen = standing(np.array([0, 0, 3.0]))
-    assert plausible(view, seen, floor=1.2)
-    assert not plausible(view, seen, floor=-0.5)  # the camera under the floor
-    assert not plausible(view, seen - np.array([0, 0, 2.8]), floor=1.2)  # a joint at the lens
-    assert not plausible(view, seen + np.array([9, 0, 0]), floor=1.2)  # out of the picture
+    assert plausible(SyntheticConfig(), view, seen, floor=1.2)
+    assert not plausible(SyntheticConfig(), view, seen, floor=-0.5)  # the camera under the floor
+    assert not plausible(SyntheticConfig(), view, seen - np.array([0, 0, 2.8]), floor=1.2)  # a joint at the lens
+    assert not plausible(SyntheticConfig(), view, seen + np.array([9, 0, 0]), floor=1.2)  # out of the picture
 
 
 def test_turn_is_right_handed():
@@ -112,7 +112,12 @@ def test_unknown_keys_of_the_configuration_are_named(tmp_path):
         ("field_of_view: [0, 200]", "field_of_view: .* expected two numbers from 10 to 150"),
         ("distance: [a, b]", "distance: .* expected two numbers"),
         ("lights: [1.5, 2]", "lights: .* expected two whole numbers from 0 to 16"),
+        (
+            "coarse_share: 0.95",
+            r"empty_share and coarse_share: 0.08 \+ 0.95; expected shares that are 1 together at most",
+        ),
         ("hat_share: 1.2", "hat_share: 1.2; expected a number from 0 to 1"),
+        ("place_std: [0.2]", "place_std: .* expected two numbers from 0 on"),
         ("widths: []", r"widths: \(\); expected a list of whole numbers"),
         ("- size", "holds a list; expected keys and values"),
         ("size: [", "is not YAML"),

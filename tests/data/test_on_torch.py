@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from copy import copy
 from dataclasses import replace
 
@@ -21,7 +23,7 @@ from rsb_pose_ros.data.synthetic.on_torch.jpeg import through_jpeg  # noqa: E402
 from rsb_pose_ros.data.synthetic.on_torch.packing import pack  # noqa: E402
 from rsb_pose_ros.data.synthetic.on_torch.pairs import sample  # noqa: E402
 from rsb_pose_ros.data.synthetic.on_torch.surfaces import pyramid, sample_folds, sample_photo, sample_tile  # noqa: E402
-from tests.data.conftest import BODIES, CONFIG  # noqa: E402
+from tests.data.conftest import BODIES, CONFIG, ROOT  # noqa: E402
 from tests.data.pretend_gpu import GPU, PretendGpu, is_on_gpu  # noqa: E402
 
 SEEDS = range(100, 112)
@@ -112,7 +114,9 @@ def test_hidden_people_are_drawn_again_as_on_the_cpu(pairs):
 
 def test_rooms_without_anything_in_them(pairs):
     empty = copy(pairs)
-    empty.config = replace(pairs.config, size=64, empty_share=1.0, plant_share=0.0, second_person_share=0.0)
+    empty.config = replace(
+        pairs.config, size=64, empty_share=1.0, coarse_share=0.0, plant_share=0.0, second_person_share=0.0
+    )
     batch = sample(empty, range(3), "cpu")
     expected = np.stack([empty.sample(seed).crops for seed in range(3)]).astype(int)
     assert (np.abs(batch["crops"].numpy() - expected) <= 1).mean() > 0.999
@@ -211,3 +215,12 @@ def test_the_nearest_candidate_wins_and_the_first_of_equals(candidates):
         assert int(found[pixel]) == (mine[0][1] if mine else -1)
         assert not mine or float(z[pixel]) == pytest.approx(mine[0][0], abs=1e-5)
         assert int(among[pixel]) == (min(i for d, i in mine if d <= mine[0][0] + 1.5) if mine else -1)
+
+
+@pytest.mark.parametrize("device", ["cuda", "nonsense"])
+def test_the_benchmark_names_a_device_that_is_not_there(device):
+    if device == "cuda" and torch.cuda.is_available():
+        pytest.skip("there is one")
+    command = [sys.executable, str(ROOT / "tools/benchmark.py"), "data", "--device", device]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 2 and f"--device {device}: " in done.stderr and "Traceback" not in done.stderr

@@ -74,8 +74,18 @@ def test_baselines_can_be_changed():
 
 
 def test_lenses_that_no_pinhole_can_replace_are_refused():
-    with pytest.raises(ValueError, match="expected less than 79°"):
-        BentView(Lens(np.array([[30.0, 0, 160], [0, 30, 120], [0, 0, 1]]), np.zeros(5), (320, 240)))
+    with pytest.raises(ValueError, match="look more than 79° aside; expected less than 40%"):
+        BentView(Lens(np.array([[9.0, 0, 160], [0, 9, 120], [0, 0, 1]]), np.zeros(5), (320, 240)))
+
+
+def test_corners_beyond_a_fisheye_s_image_circle_stay_dark():
+    """848 × 800 pixels and 163° across, as tracking cameras have."""
+    lens = Lens(np.array([[285.0, 0, 424], [0, 285, 400], [0, 0, 1]]), np.zeros(4), (848, 800), "equidistant")
+    raw = BentView(lens).bend(lambda camera, size: np.full((*size[::-1], 3), 200, np.float32))
+    assert (
+        raw[0, 0].max() == 0 and raw[400, 424].min() == pytest.approx(200) and raw[400, 60].min() == pytest.approx(200)
+    )
+    assert (raw[..., 0] == 0).mean() < 0.3
 
 
 def test_the_tool_writes_a_recording_that_can_be_read(tmp_path, shared, pack):
@@ -100,6 +110,11 @@ def test_the_tool_writes_a_recording_that_can_be_read(tmp_path, shared, pack):
         (["bag", "--seconds", "nan"], "--seconds nan; expected"),
         (["sequence", "--seconds", "0.01"], "--seconds 0.01 --rate 15; expected at least one pair"),
         (["bag", "--quality", "101"], "--quality 101; expected 1 to 100"),
+        (["bag", "--distance", "200"], "--distance 200; expected 0.8 to 20 m"),
+        (["bag", "--baseline", "9"], "--baseline 9; expected at most 2 m"),
+        (["sequence", "--rig-right", "right.yaml"], "--rig-right right.yaml without --rig"),
+        (["bag", "--split", "train"], "unrecognized arguments: --split"),
+        (["bake", "--count", "5"], "--count 5; expected 8 bodies or more"),
         (["preview", "--count", "0"], "--count 0; expected a number above 0"),
         (["preview", "--first", "-1"], "--first -1; expected 0 or more"),
         (["preview"], "expected a name that ends in .png or .jpg"),

@@ -25,9 +25,16 @@ def test_the_definition_names_what_is_wrong(tmp_path):
     path.write_text("version: 1\npairs: 3\n")
     with pytest.raises(ValueError, match=r"t\.yaml: keys are \['pairs', 'version'\]; expected .*first_seed"):
         TestSetDefinition.from_yaml(path)
-    path.write_text("version: 1\npairs: 3\nfirst_seed: 5\nranges: {sise: 3}\n")
+    path.write_text("version: 1\npairs: 3\nfirst_seed: 5\nbodies: [1.8]\nranges: {sise: 3}\n")
     with pytest.raises(ValueError, match=r"t\.yaml: ranges: unknown key sise"):
         TestSetDefinition.from_yaml(path)
+
+
+def test_another_pack_of_bodies_is_another_test_set(shared, pack, tmp_path):
+    definition = tmp_path / "t.yaml"
+    definition.write_text(DEFINITION.read_text().replace("bodies: [1.778", "bodies: [1.878"))
+    with pytest.raises(ValueError, match=r"bodies\.npz: held-out bodies are \[1\.778.*expects \[1\.878"):
+        SyntheticTestSet(definition, shared, BODIES)
 
 
 def test_two_thousand_pairs_by_seed(test_set):

@@ -7,7 +7,7 @@ import numpy as np
 from rsb_pose_ros.data.sample import HIDDEN, OUTSIDE, SELF_HIDDEN, VISIBLE
 from rsb_pose_ros.data.synthetic.scenes import BACKGROUND, OBJECT, PERSON
 from rsb_pose_ros.data.synthetic.visibility import joint_visibility
-from rsb_pose_ros.skeleton import JOINT_COUNT
+from rsb_pose_ros.skeleton import INDEX, JOINT_COUNT
 
 
 def one(surface: float, kind: int, inside: bool = True) -> int:
@@ -20,8 +20,9 @@ def one(surface: float, kind: int, inside: bool = True) -> int:
         np.full((2, 64, 64), kind, np.uint8),
         np.full((2, JOINT_COUNT), inside),
     )
-    assert (found == found[0, 0]).all()
-    return int(found[0, 0])
+    others = np.delete(found, INDEX["nose"], axis=1)
+    assert (others == others[0, 0]).all()
+    return int(others[0, 0])
 
 
 def test_levels():
@@ -31,3 +32,13 @@ def test_levels():
     assert one(2.5, BACKGROUND) == HIDDEN  # behind a wall
     assert one(3.4, BACKGROUND) == VISIBLE  # beside the silhouette by a hair
     assert one(2.92, PERSON, inside=False) == OUTSIDE
+
+
+def test_a_nose_does_not_show_through_the_back_of_a_head():
+    keypoints, inside = np.full((2, JOINT_COUNT, 2), 10.0), np.ones((2, JOINT_COUNT), bool)
+    kind = np.full((2, 64, 64), PERSON, np.uint8)
+    for gap, expected in ((0.01, VISIBLE), (0.11, SELF_HIDDEN)):
+        surface = np.full((2, 64, 64), 3.0 - gap, np.float32)
+        found = joint_visibility(np.full(JOINT_COUNT, 3.0), keypoints, surface, kind, inside)
+        assert (found[:, INDEX["nose"]] == expected).all()
+        assert (found[:, INDEX["r_wrist"]] == VISIBLE).all()

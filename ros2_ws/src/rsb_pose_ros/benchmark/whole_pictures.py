@@ -42,7 +42,9 @@ def empty_pairs(ranges: SyntheticConfig, shared: Path, bodies: Path, count: int)
 
     Raises FileNotFoundError naming what is missing.
     """
-    return whole_pairs(replace(ranges, empty_share=1.0), shared, bodies, range(FIRST_SEED, FIRST_SEED + count))
+    return whole_pairs(
+        replace(ranges, empty_share=1.0, coarse_share=0.0), shared, bodies, range(FIRST_SEED, FIRST_SEED + count)
+    )
 
 
 def peopled_pairs(ranges: SyntheticConfig, shared: Path, bodies: Path, count: int) -> Iterator[WholePair]:

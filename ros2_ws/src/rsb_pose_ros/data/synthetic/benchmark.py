@@ -37,6 +37,8 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     """
     from rsb_pose_ros.data.synthetic.config import SyntheticConfig
 
+    if arguments.device:
+        _check_device(arguments.device)
     config = SyntheticConfig.from_yaml(arguments.config)
     job = (config, arguments.shared, arguments.bodies, arguments.pairs)
     # Compiled once before: numba's cache is then on disk for all.
@@ -80,6 +82,17 @@ def _device_text(figures: dict[str, Any] | None) -> str:
         f"{figures['batch']} at once, {figures['mbytes_per_pair']:.1f} MB of plans each; "
         f"planning takes {figures['plan_ms']:.1f} ms of a core a pair"
     )
+
+
+def _check_device(name: str) -> None:
+    """Raises ValueError for a device that PyTorch cannot draw on."""
+    import torch
+
+    try:
+        torch.zeros(1, device=name)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"--device {name}: {reason}; expected a device of this PyTorch, e.g. cuda or cpu") from error
 
 
 def _on_device(config: Any, arguments: argparse.Namespace) -> dict[str, Any]:

@@ -14,6 +14,8 @@ from tqdm import tqdm
 
 INFLUENCES = 4
 """Bones that move a vertex; the strongest of Anny's seven."""
+FEWEST = 8
+"""Bodies of a pack: the last eighth of them is kept for evaluation."""
 
 
 @dataclass(frozen=True)
@@ -50,10 +52,18 @@ class BodyPack:
         content["weights"] = content["weights"].astype(np.float32)
         content["bone_names"] = tuple(str(n) for n in content["bone_names"])
         content["nose"] = int(content["nose"])
+        count = len(content["vertices"])
+        if count < FEWEST:
+            raise ValueError(f"body pack {path}: {count} bodies; expected {FEWEST} or more: an eighth is held out")
         return cls(**content)
 
     def __len__(self) -> int:
         return len(self.vertices)
+
+    @property
+    def heights(self) -> np.ndarray:
+        """(S,) metres, at rest."""
+        return np.ptp(self.vertices[:, :, 2], axis=1)
 
     def bone(self, name: str) -> int:
         """Index of a bone."""

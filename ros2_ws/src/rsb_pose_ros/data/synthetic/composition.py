@@ -12,7 +12,6 @@ from rsb_pose_ros.stereo import StereoCrop, project
 from rsb_pose_ros.stereo.crop import COARSE_SHIFT
 
 NEAREST_JOINT_M = 0.4
-CAMERA_HEIGHT_M = (0.1, 3.2)
 NEAR_DISPARITY = 24.0
 """A pelvis of greater disparity (crop pixels, in a search window) may have limbs outside the network's volume."""
 FEWEST_INSIDE = 6
@@ -46,8 +45,8 @@ def sample_rig(generator: np.random.Generator, config: SyntheticConfig) -> View:
     baseline = generator.uniform(*(config.baseline_wide if wide else config.baseline))
     projections = np.zeros((2, 3, 4))
     projections[:, [0, 1], [0, 1]] = focal
-    projections[:, 0, 2] = width / 2 + generator.normal(0, 8, 2)
-    projections[:, 1, 2] = height / 2 + generator.normal(0, 8)
+    projections[:, 0, 2] = width / 2 + generator.normal(0, config.principal_point_std_px, 2)
+    projections[:, 1, 2] = height / 2 + generator.normal(0, config.principal_point_std_px)
     projections[:, 2, 2] = 1
     projections[1, 0, 3] = -focal * baseline
     pitch = np.radians(generator.uniform(*config.pitch))
@@ -57,18 +56,19 @@ def sample_rig(generator: np.random.Generator, config: SyntheticConfig) -> View:
 
 def sample_place(generator: np.random.Generator, config: SyntheticConfig, view: View) -> np.ndarray:
     """Where a pelvis is, gravity frame (3,): mostly near the middle of the left view, cut off by its border at times."""
-    distances = config.distance if generator.random() < 0.75 else config.distance_wide
+    wide = generator.random() >= 1 - config.wide_distance_share
+    distances = config.distance_wide if wide else config.distance
     depth = generator.uniform(*distances)
     width, height = view.size
-    across, down = generator.normal(0.5, 0.2), generator.normal(0.52, 0.13)
+    across, down = (generator.normal(middle, std) for middle, std in zip((0.5, 0.52), config.place_std, strict=True))
     pixel = np.array([np.clip(across, 0.02, 0.98) * width, np.clip(down, 0.15, 0.95) * height, 1.0])
     return view.rotation.T @ (np.linalg.inv(view.projections[0, :, :3]) @ pixel * depth)
 
 
-def plausible(view: View, joints: np.ndarray, floor: float) -> bool:
+def plausible(config: SyntheticConfig, view: View, joints: np.ndarray, floor: float) -> bool:
     """Whether a rig could see this: joints (17, 3) gravity frame; floor: height y of the ground below the left camera."""
     seen = joints @ view.rotation.T
-    if seen[:, 2].min() < NEAREST_JOINT_M or not CAMERA_HEIGHT_M[0] < floor < CAMERA_HEIGHT_M[1]:
+    if seen[:, 2].min() < NEAREST_JOINT_M or not config.camera_height[0] < floor < config.camera_height[1]:
         return False
     pixels = project(seen, view.projections)[0]
     return bool(((pixels > 0) & (pixels < np.array(view.size) - 1)).all(-1).sum() >= FEWEST_INSIDE)
@@ -112,7 +112,7 @@ def search_windows(
         centre[0] = np.clip(centre[0], side / 2, width - side / 2)
     else:
         # Rectification of a real lens leaves margins, or cuts some of the picture away.
-        side = width * generator.uniform(0.95, 1.15)
+        side = width * generator.uniform(*config.whole_view)
         centre = np.array([width, height]) / 2 - 0.5
     scale = side / config.size
     shift = COARSE_SHIFT

@@ -21,10 +21,23 @@ LIMITS = {
     "jpeg_quality": (1.0, 100.0),
     "crop_scale": (0.1, 10.0),
     "depth_error": (0.0, 0.9),
+    "room": (0.1, 50.0),
+    "shadow_softness": (0.1, 50.0),
+    "whole_view": (0.5, 2.0),
 }
 """What a key may hold where it is not as its name says: a share 0 to 1, anything else at least 0."""
 CHOICES = ("widths", "aspects")
-"""Lists of any length; every other list is a range."""
+"""Lists of any length; every other list is a range,"""
+TWO = ("place_std",)
+"""or two numbers of their own."""
+
+
+EXCLUSIVE = (
+    ("empty_share", "coarse_share"),
+    ("built_room_share", "projected_photo_share"),
+    ("unshadowed_share", "two_shadows_share"),
+)
+"""Shares of which a pair can only have one."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +45,9 @@ class SyntheticConfig:
     """Metres, degrees, pixels; pairs are (lowest, highest) of a uniform distribution, …_share the share of pairs, …_std a
     standard deviation (relative: of the logarithm). noise: deviation of the usual and of the strong kind, grey levels;
     view_…: between the two views; built_room_share: rooms of walls and furniture, the others show a photograph, thrown by
-    a projector in projected_photo_share of all pairs and on the walls in the rest; skirt_share: dresses included."""
+    a projector in projected_photo_share of all pairs and on the walls in the rest; skirt_share: dresses included; place_std:
+    of the pelvis in the left picture, across and down, in pictures; whole_view: side of windows of the whole view, in widths
+    of it; room: how far walls are beyond cameras and person."""
 
     size: int = 256
     size_std: float = 0.04
@@ -46,15 +61,26 @@ class SyntheticConfig:
     aspects: tuple[float, ...] = (0.75, 0.5625)
     distance: tuple[float, float] = (1.2, 4.5)
     distance_wide: tuple[float, float] = (0.8, 6.0)
+    wide_distance_share: float = 0.25
+    place_std: tuple[float, float] = (0.2, 0.13)
+    seat_share: float = 0.8
     pitch: tuple[float, float] = (-20.0, 25.0)
     roll_std: float = 2.5
+    camera_height: tuple[float, float] = (0.1, 3.2)
+    principal_point_std_px: float = 8.0
+    whole_view: tuple[float, float] = (0.95, 1.15)
     occluder_share: float = 0.3
     second_person_share: float = 0.1
     tile_share: float = 0.4
     plant_share: float = 0.18
     built_room_share: float = 0.5
     projected_photo_share: float = 0.38
+    room: tuple[float, float] = (0.7, 5.0)
     lights: tuple[int, int] = (1, 4)
+    unshadowed_share: float = 0.15
+    two_shadows_share: float = 0.4
+    shadow_softness: tuple[float, float] = (0.6, 4.0)
+    plant_before_share: float = 0.25
     skirt_share: float = 0.19
     jacket_share: float = 0.32
     hat_share: float = 0.2
@@ -85,6 +111,11 @@ class SyntheticConfig:
             wrong = _wrong(field.name, getattr(self, field.name), field.default)
             if wrong:
                 raise ValueError(f"{field.name}: {getattr(self, field.name)!r}; expected {wrong}")
+        for names in EXCLUSIVE:
+            shares = [getattr(self, name) for name in names]
+            if sum(shares) > 1:
+                found = " + ".join(f"{share:g}" for share in shares)
+                raise ValueError(f"{' and '.join(names)}: {found}; expected shares that are 1 together at most")
 
     @classmethod
     def from_yaml(cls, path: str | Path, size: int | None = None) -> SyntheticConfig:
@@ -140,5 +171,7 @@ def _wrong(name: str, value: object, default: object) -> str:
         return (
             "" if isinstance(value, tuple) and value and all(map(fits, value)) else f"a list of {words[0]}s {words[1]}"
         )
-    good = isinstance(value, tuple) and len(value) == 2 and all(map(fits, value)) and value[0] <= value[1]
-    return "" if good else f"two {words[0]}s {words[1]}, the lower first"
+    pair = value if isinstance(value, tuple) and len(value) == 2 and all(map(fits, value)) else None
+    if name in TWO:
+        return "" if pair else f"two {words[0]}s {words[1]}"
+    return "" if pair and pair[0] <= pair[1] else f"two {words[0]}s {words[1]}, the lower first"

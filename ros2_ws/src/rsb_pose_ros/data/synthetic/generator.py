@@ -100,7 +100,7 @@ class SyntheticPairs:
         if present and generator.random() < config.second_person_share:
             people.append(self._second_person(generator, mesh, view, farther=coarse))
         things = self._plants(generator, floor, place)
-        scene = _with_seat(generator, scene, mesh) if present else scene
+        scene = _with_seat(generator, scene, mesh, config.seat_share) if present else scene
         lighting = self._lighting(generator, scene, [*people, *things], place)
         return Composition(view, people, things, crop, scene, lighting, present, coarse)
 
@@ -161,7 +161,7 @@ class SyntheticPairs:
         for _ in range(ATTEMPTS):
             view = sample_rig(generator, self.config)
             placed = mesh.moved(sample_place(generator, self.config, view))
-            if plausible(view, placed.joints, placed.floor):
+            if plausible(self.config, view, placed.joints, placed.floor):
                 return view, placed
         raise ValueError(
             f"no place for a person in {ATTEMPTS} draws; widen distance, pitch or field_of_view in the configuration"
@@ -171,7 +171,7 @@ class SyntheticPairs:
         """Mostly none; else one or two around a person at `place` (3,), now and then before them."""
         plants, share = [], self.config.plant_share
         for _ in range(int(generator.choice(3, p=[1 - share, share * 13 / 18, share * 5 / 18]))):
-            if generator.random() < 0.25:
+            if generator.random() < self.config.plant_before_share:
                 x, z = place[[0, 2]] * generator.uniform(0.5, 0.85) + generator.normal(0, 0.3, 2) * [1, 0]
             else:
                 x = place[0] + generator.choice([-1, 1]) * generator.uniform(0.5, 2.5)
@@ -184,8 +184,10 @@ class SyntheticPairs:
         self, generator: np.random.Generator, scene: Scene, meshes: list[Mesh], place: np.ndarray
     ) -> Lighting:
         """Soft light of the sky; up to two lights with shadows, hard ones and soft ones."""
-        shadows = int(min(generator.choice(3, p=[0.15, 0.45, 0.4]), len(scene.lights)))
-        softness = np.array([generator.uniform(4, 8), *np.exp(generator.uniform(np.log(0.6), np.log(4), 2))])
+        none, two = self.config.unshadowed_share, self.config.two_shadows_share
+        shadows = int(min(generator.choice(3, p=[none, 1 - none - two, two]), len(scene.lights)))
+        low, high = np.log(self.config.shadow_softness)
+        softness = np.array([generator.uniform(4, 8), *np.exp(generator.uniform(low, high, 2))])
         return light_scene(
             scene.ambient, scene.lights, scene.lamp, place, [m.vertices for m in meshes], scene.objects, shadows,
             softness[: 1 + shadows],
@@ -234,11 +236,12 @@ def render_view(
     return image, depth, kind
 
 
-def _with_seat(generator: np.random.Generator, scene: Scene, mesh: Mesh) -> Scene:
+def _with_seat(generator: np.random.Generator, scene: Scene, mesh: Mesh, share: float) -> Scene:
     """The scene with a stool or box under somebody who sits: pelvis low, knees about as high as it."""
     pelvis, knees = mesh.joints[ROOT], mesh.joints[[INDEX["l_knee"], INDEX["r_knee"]]]
     height = mesh.floor - pelvis[1]
-    if not 0.35 < height < 0.75 or np.abs(knees[:, 1] - pelvis[1]).max() > 0.2 or generator.random() < 0.2:
+    sits = 0.35 < height < 0.75 and np.abs(knees[:, 1] - pelvis[1]).max() <= 0.2
+    if not sits or generator.random() < 1 - share:
         return scene
     half, width = (height - 0.14) / 2, generator.uniform(0.15, 0.3)
     seat = [

@@ -12,7 +12,10 @@ from rsb_pose_ros.stereo import Camera
 from rsb_pose_ros.stereo.camera import FISHEYE_MODELS
 
 WIDEST = 5.0
-"""Tangent of the greatest angle from the optical axis that is drawn."""
+"""Tangent of the greatest angle from the optical axis that is drawn; what lies farther aside stays dark, as beyond the image
+circle of a fisheye lens."""
+MOST_DARK = 0.4
+"""Share of a picture that may stay so."""
 OVERSAMPLING = 1.6
 """Pinhole pixels per raw pixel in the middle."""
 
@@ -31,17 +34,19 @@ class BentView:
     """Turns pinhole pictures of one lens into raw ones."""
 
     def __init__(self, lens: Lens | Camera) -> None:
-        """The pinhole picture covers every ray of the raw one. Raises ValueError for a view that no pinhole can take."""
+        """The pinhole picture covers the raw rays up to WIDEST. Raises ValueError for a view that no pinhole can take."""
         width, height = lens.size
         columns, rows = np.meshgrid(np.arange(width, dtype=np.float64), np.arange(height, dtype=np.float64))
         pixels = np.stack([columns, rows], -1).reshape(-1, 1, 2)
         undistort = cv2.fisheye.undistortPoints if lens.distortion_model in FISHEYE_MODELS else cv2.undistortPoints
         rays = undistort(pixels, lens.matrix, lens.distortion).reshape(height, width, 2)
-        if not np.isfinite(rays).all() or np.abs(rays).max() > WIDEST:
+        self._dark = ~(np.isfinite(rays).all(-1) & (np.abs(rays).max(-1) <= WIDEST))
+        if self._dark.mean() > MOST_DARK:
             raise ValueError(
-                f"lens with focal length {lens.matrix[0, 0]:g} px and D = {np.round(lens.distortion, 3).tolist()}: its "
-                f"corners look {np.degrees(np.arctan(np.abs(rays).max())):.0f}° aside; expected less than 79°"
+                f"lens with focal length {lens.matrix[0, 0]:g} px and D = {np.round(lens.distortion, 3).tolist()}: "
+                f"{self._dark.mean():.0%} of its picture look more than 79° aside; expected less than {MOST_DARK:.0%}"
             )
+        rays[self._dark] = 0
         focal = lens.matrix[0, 0] * OVERSAMPLING
         low, high = rays.min((0, 1)) - 4 / focal, rays.max((0, 1)) + 4 / focal
         extent = np.ceil((high - low) * focal).astype(int)
@@ -53,4 +58,6 @@ class BentView:
     def bend(self, draw: Callable[[np.ndarray, tuple[int, int]], np.ndarray]) -> np.ndarray:
         """The raw picture (H, W, 3) float32; draw(camera, size) must give the pinhole picture."""
         picture = cv2.GaussianBlur(draw(self.camera, self.size), (0, 0), 0.45 * OVERSAMPLING)
-        return cv2.remap(picture, self._map, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        raw = cv2.remap(picture, self._map, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        raw[self._dark] = 0
+        return raw

@@ -72,7 +72,7 @@ def sample_scene(
     generator: np.random.Generator, library: TextureLibrary, floor: float, person: np.ndarray, config: SyntheticConfig
 ) -> Scene:
     """A room around a person at `person` (3,) whose feet touch y = floor, with occluders before it in some."""
-    room = _room(generator, floor, person)
+    room = _room(generator, floor, person, config.room)
     kind = generator.random()
     in_front = int(generator.integers(1, 3)) if generator.random() < config.occluder_share else 0
     furnished = kind >= 1 - config.built_room_share
@@ -169,9 +169,9 @@ def _projector(generator: np.random.Generator) -> np.ndarray:
     return (intrinsics @ np.concatenate([rotation, -rotation @ origin[:, None]], 1)).astype(np.float32)
 
 
-def _room(generator: np.random.Generator, floor: float, person: np.ndarray) -> np.ndarray:
+def _room(generator: np.random.Generator, floor: float, person: np.ndarray, beyond: tuple[float, float]) -> np.ndarray:
     """A room that holds the cameras (at the origin) and the person, whichever way it is turned."""
-    size = np.exp(generator.uniform(np.log(0.7), np.log(5.0)))
+    size = np.exp(generator.uniform(*np.log(beyond)))
     yaw = generator.normal(0, 0.35)
     c, s = np.cos(yaw), np.sin(yaw)
     x, z = c * person[0] - s * person[2], s * person[0] + c * person[2]

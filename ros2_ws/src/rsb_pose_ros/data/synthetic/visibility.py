@@ -8,10 +8,10 @@ from rsb_pose_ros.data.sample import HIDDEN, OUTSIDE, SELF_HIDDEN, VISIBLE
 from rsb_pose_ros.data.synthetic.scenes import PERSON
 from rsb_pose_ros.skeleton import JOINT_NAMES
 
-DEPTH_UNDER_SURFACE = np.array(
-    [{"pelvis": 0.22, "thorax": 0.22, "neck": 0.16, "r_hip": 0.2, "l_hip": 0.2}.get(name, 0.13) for name in JOINT_NAMES]
-)
-"""How deep a joint's centre lies under the surface at most, clothes included, metres."""
+DEEPEST = {"pelvis": 0.22, "thorax": 0.22, "neck": 0.16, "r_hip": 0.2, "l_hip": 0.2, "nose": 0.04}
+DEPTH_UNDER_SURFACE = np.array([DEEPEST.get(name, 0.13) for name in JOINT_NAMES])
+"""How deep a joint's centre lies under the surface at most, clothes included, metres; the nose lies on it, and shows
+through no back of a head."""
 GAP_M = 0.02
 """What is so much nearer than a joint and no person hides it."""
 
