@@ -9,6 +9,7 @@ examples:
   tools/benchmark.py ablation --pairs 150                   # parts of the network, three baselines
   tools/benchmark.py data                                   # synthetic training pairs per second
   tools/benchmark.py data --processes 1 --pairs 100 --json out/benchmark_data.json
+  tools/benchmark.py training                               # a step of training on this CPU
 
 exit codes: 0 measured, 2 something was missing (the message says what)
 """
@@ -28,6 +29,10 @@ BENCHMARKS = {
     "finder": ("rsb_pose_ros.benchmark.finder", "how surely somebody is found in a whole picture"),
     "ablation": ("rsb_pose_ros.benchmark.ablation", "what each part of the network is worth, at three baselines"),
     "data": ("rsb_pose_ros.data.synthetic.benchmark", "synthetic training pairs per second"),
+    "training": (
+        "rsb_pose_ros.training.benchmark",
+        "a step of training on this CPU, by PyTorch alone and as it is done",
+    ),
 }
 """Name: (module with add_arguments(parser), run(arguments) → figures, text(figures) → table; what it measures)."""
 

@@ -89,9 +89,17 @@ def main() -> int:
             "--kept", nargs="+", default=(), metavar="PART", help="of a backbone that is trained: stays as it is"
         )
         stage.add_argument(
+            "--fresh", nargs="+", default=(), metavar="PART", help="of the network: starts anew, whatever --start holds"
+        )
+        stage.add_argument(
             "--int8-share", type=float, default=0.0, help="of the batches on which the backbone rounds as in INT8"
         )
         stage.add_argument("--seed", type=int, default=0, help="of the first pair; give each run another")
+        stage.add_argument(
+            "--mirrored",
+            action="store_true",
+            help="show the mirror image of each rendered pair as well: half the rendering",
+        )
         stage.add_argument(
             "--weights",
             nargs="+",
@@ -145,6 +153,7 @@ def overrides(arguments: argparse.Namespace, *names: str) -> dict:
 
 def train_co_keypoints(arguments: argparse.Namespace) -> int:
 
+    from rsb_pose_ros.data.mirrored import BATCHES_DELAY, MirroredToo
     from rsb_pose_ros.data.prepared_dataset import MixedPairs, PreparedPairsDataset
     from rsb_pose_ros.data.synthetic.dataset import DrawnOnDevice, SyntheticPairsDataset
     from rsb_pose_ros.model import ModelConfig
@@ -156,6 +165,8 @@ def train_co_keypoints(arguments: argparse.Namespace) -> int:
         raise ValueError("neither --steps nor --minutes given; expected how long to train")
     if arguments.prepared and arguments.draw == "device":
         raise ValueError("--prepared with --draw device; expected --draw workers: recorded pairs are not drawn")
+    if arguments.mirrored and arguments.prepared:
+        raise ValueError("--mirrored with --prepared; expected rendered pairs alone")
     arguments.steps = arguments.steps or sys.maxsize
     device = distributed.own_device(arguments.device)
     joint = arguments.stage == "end_to_end"
@@ -172,7 +183,7 @@ def train_co_keypoints(arguments: argparse.Namespace) -> int:
     if trainer.resume():
         print(f"going on from step {trainer.step} of {arguments.output}")
     elif arguments.start:
-        trainer.start_from(arguments.start)
+        trainer.start_from(arguments.start, arguments.fresh)
     elif getattr(arguments, "blazepose", None):
         start_from_blazepose(trainer.model, arguments.blazepose)
         trainer.average.module.load_state_dict(trainer.model.state_dict())
@@ -180,13 +191,15 @@ def train_co_keypoints(arguments: argparse.Namespace) -> int:
     seed = arguments.seed + trainer.step * plan.batch * trainer.processes + trainer.rank * PROCESS_SEEDS
     data = (arguments.data, arguments.shared, arguments.bodies, plan.size)
     if arguments.draw == "device":
-        trainer.run(DrawnOnDevice(*data, plan.batch, device, seed, plan.workers))
+        drawn = DrawnOnDevice(*data, plan.batch, device, seed, plan.workers)
+        trainer.run_batches(MirroredToo(drawn, BATCHES_DELAY) if arguments.mirrored else drawn)
     elif arguments.prepared:
         recorded = PreparedPairsDataset(arguments.prepared, plan.size, seed)
         rendered = recorded if arguments.prepared_share == 1 else SyntheticPairsDataset(*data, seed=seed)
         trainer.run(MixedPairs(rendered, recorded, arguments.prepared_share, seed))
     else:
-        trainer.run(SyntheticPairsDataset(*data, seed=seed))
+        pairs = SyntheticPairsDataset(*data, seed=seed)
+        trainer.run(MirroredToo(pairs) if arguments.mirrored else pairs)
     return 0
 
 

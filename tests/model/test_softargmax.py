@@ -4,7 +4,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rsb_pose_ros.model.softargmax import soft_argmax, views_of
+from rsb_pose_ros.model.softargmax import read_volume, soft_argmax, views_of
 
 
 @settings(deadline=None, max_examples=40)
@@ -14,7 +14,7 @@ def test_one_hot_returns_itself(u: int, v: int, d: int, joint: int) -> None:
     logits[0, :, 0, 0, 0] = 0
     logits[0, joint, 0, 0, 0] = -1e4
     logits[0, joint, d + 7, v, u] = 0
-    keypoints = soft_argmax(logits, range(-7, 9))
+    keypoints = soft_argmax(read_volume(logits), range(-7, 9))
     expected = torch.tensor([4 * u + 1.5, 4 * v + 1.5, 4.0 * d])
     torch.testing.assert_close(keypoints.uvd[0, joint], expected)
     assert keypoints.variance[0, joint].max() < 1e-6
@@ -25,6 +25,6 @@ def test_one_hot_returns_itself(u: int, v: int, d: int, joint: int) -> None:
 def test_two_equal_peaks_average_and_spread() -> None:
     logits = torch.full((1, 17, 4, 8, 8), -1e4)
     logits[..., 1, 2, 2] = logits[..., 1, 2, 6] = 0
-    keypoints = soft_argmax(logits, range(-1, 3))
+    keypoints = soft_argmax(read_volume(logits), range(-1, 3))
     torch.testing.assert_close(keypoints.uvd[0, 0], torch.tensor([4 * 4 + 1.5, 4 * 2 + 1.5, 0.0]))
     torch.testing.assert_close(keypoints.variance[0, 0], torch.tensor([64.0, 0.0, 0.0]))

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from rsb_pose_ros.model.rsb_pose import Estimate
-from rsb_pose_ros.model.softargmax import soft_argmax
+from rsb_pose_ros.model.softargmax import read_volume, soft_argmax
 from rsb_pose_ros.training.losses import (
     LossWeights,
     Targets,
@@ -37,7 +37,8 @@ def targets(uvd: torch.Tensor, present: bool = True) -> Targets:
 
 
 def estimate(logits: torch.Tensor, joints: torch.Tensor) -> Estimate:
-    keypoints = soft_argmax(logits, DISPARITIES)
+    marginals = read_volume(logits)
+    keypoints = soft_argmax(marginals, DISPARITIES)
     heatmaps = torch.zeros(1, 2, 17, 16, 16)
     return Estimate(
         joints,
@@ -49,6 +50,7 @@ def estimate(logits: torch.Tensor, joints: torch.Tensor) -> Estimate:
         torch.zeros(1, 17, 3, 3),
         heatmaps,
         logits,
+        marginals,
     )
 
 

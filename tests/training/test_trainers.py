@@ -68,6 +68,18 @@ def test_co_keypoints_learn_and_resume(tmp_path: Path) -> None:
     assert (tmp_path / "log.jsonl").read_text().count("\n") == 1
 
 
+def test_parts_of_a_start_can_be_left_out(tmp_path: Path) -> None:
+    earlier, later = trainer(tmp_path / "a", 1), trainer(tmp_path / "b", 1)
+    earlier.save()
+    own = {k: v.clone() for k, v in later.model.state_dict().items()}
+    later.start_from(tmp_path / "a/last.pt", fresh=["second_look"])
+    for name, value in later.model.state_dict().items():
+        expected = own if name.startswith("second_look.") else earlier.average.module.state_dict()
+        assert torch.equal(value, expected[name]), name
+    with pytest.raises(ValueError, match="fresh: third_look; expected parts of the network: backbone, heatmaps"):
+        later.start_from(tmp_path / "a/last.pt", fresh=["third_look"])
+
+
 def test_the_log_holds_means_of_the_steps_since_its_last_line(tmp_path: Path) -> None:
     with Logbook(tmp_path) as log:
         for loss in (1.0, 3.0, float("nan")):

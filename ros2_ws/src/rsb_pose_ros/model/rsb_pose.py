@@ -15,7 +15,7 @@ from rsb_pose_ros.model.folded import FoldedRegressor
 from rsb_pose_ros.model.pose_transformer import PoseTransformer
 from rsb_pose_ros.model.resnet import PoseResNet
 from rsb_pose_ros.model.second_look import SecondLook
-from rsb_pose_ros.model.softargmax import CoKeypoints, soft_argmax
+from rsb_pose_ros.model.softargmax import CoKeypoints, Marginals, read_volume, soft_argmax
 from rsb_pose_ros.model.stereo_volume import shifts_right, stereo_volume
 from rsb_pose_ros.model.triangulation import covariance, triangulate
 from rsb_pose_ros.model.v2v import V2VRegressor
@@ -38,10 +38,6 @@ class Features:
     coarse: Tensor
     fine: Tensor | None
 
-    def as_float(self) -> Features:
-        """In float32, after a backbone under autocast."""
-        return Features(self.coarse.float(), None if self.fine is None else self.fine.float())
-
 
 @dataclass
 class Estimate:
@@ -59,6 +55,7 @@ class Estimate:
     covariance: Tensor
     heatmaps: Tensor
     co_heatmap: Tensor
+    marginals: Marginals
 
 
 class PaperCoKeypoints(nn.Module):
@@ -97,7 +94,7 @@ class EdgeCoKeypoints(nn.Module):
     def forward(self, features: Tensor, masks: Tensor, heatmaps: Tensor) -> tuple[Tensor, Tensor]:
         left, right = split_views(self.reduce(features) * masks)
         left_heatmaps, right_heatmaps = split_views(heatmaps)
-        context = torch.cat([split_views(features)[0], left_heatmaps * 0.1], dim=1)
+        context = torch.cat([split_views(features)[0], (left_heatmaps * 0.1).to(features.dtype)], dim=1)
         correction, pooled = self.regressor(left, right, context)
         return correction + self.agree(left_heatmaps, right_heatmaps), pooled
 
@@ -123,6 +120,8 @@ class RSBPose(nn.Module):
         self.second_look = SecondLook(self.backbone.fine_channels, channels) if config.second_look else None
         self.confidence = Confidence(self.co_keypoints.pooled_channels)
         self.transformer = PoseTransformer(config.transformer)
+        # Training on a CPU puts an equal, faster one in its place (training/on_cpu/volume.py).
+        self.read_volume = read_volume
         mean, std = ((0.0,) * 3, (1.0,) * 3) if edge else ((0.406, 0.456, 0.485), (0.225, 0.224, 0.229))
         self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1) * 255, persistent=False)
         self.register_buffer("scale", 1 / (torch.tensor(std).view(3, 1, 1) * 255), persistent=False)
@@ -147,7 +146,8 @@ class RSBPose(nn.Module):
         heatmaps = self.heatmaps(features)
         masks = attention_mask(heatmaps, self.config.normalise_mask) if self.config.attention_mask else 1.0
         co_heatmap, pooled = self.co_keypoints(features, masks, heatmaps)
-        keypoints = soft_argmax(co_heatmap, self.config.disparities)
+        marginals = self.read_volume(co_heatmap)
+        keypoints = soft_argmax(marginals, self.config.disparities)
         uvd, variance = keypoints.uvd, keypoints.variance
         if self.second_look is not None:
             uvd, variance = self.second_look(both.fine, split_views(features)[0], uvd, projections)
@@ -165,6 +165,7 @@ class RSBPose(nn.Module):
             covariance=spread,
             heatmaps=heatmaps,
             co_heatmap=co_heatmap,
+            marginals=marginals,
         )
 
 

@@ -30,11 +30,15 @@ SURROUND = 7
 """Side of the box whose mean the high pass subtracts, feature cells."""
 
 HIDDEN = 32
+MIXED = 128
 PROFILE_GAIN = 20.0
 """Of a softmax over similarities (cosines): where two steps differ by 0.1, one weighs seven times the other."""
 
 MIDDLE_STD_PX = 4.0
 """Of the Gaussian in which a fresh network looks, crop pixels around the first estimate."""
+
+FRESH_STD_PX = 4.0
+"""Of the errors that a fresh network states."""
 
 FINE_STRIDE = 2
 
@@ -44,6 +48,9 @@ class SecondLook(nn.Module):
 
     Fresh, it already measures the disparity of what lies in a patch's middle, by the cosine of both views' features;
     training teaches it where in the patch the body is, how deep beneath its surface the joint lies, and when to doubt.
+
+    What comes in is normalised and activations have no upper end: behind ReLU6 every unit grew until it said 0 or 6, and
+    learned no more.
     """
 
     def __init__(self, fine_channels: int, context_channels: int, channels: int = 16) -> None:
@@ -51,20 +58,23 @@ class SecondLook(nn.Module):
         steps = 2 * REACH + 1
         self.matching = nn.Linear(fine_channels, channels, bias=False)
         self.inner = nn.Conv2d(channels + steps, HIDDEN, 1)
+        self.surrounding = nn.LayerNorm(context_channels)
         self.context = nn.Linear(context_channels + 3, HIDDEN)
         self.joint = nn.Parameter(torch.zeros(1, JOINT_COUNT, HIDDEN))
         self.attention = nn.Conv2d(HIDDEN, 1, 1)
         self.outer = nn.Conv2d(HIDDEN, HIDDEN, 3, stride=2)
         cells = (PATCH - 1) // 2
-        self.mix = nn.Linear(HIDDEN * cells * cells + steps, 2 * HIDDEN)
+        self.normalise = nn.LayerNorm(HIDDEN * cells * cells)
+        self.mix = nn.Linear(HIDDEN * cells * cells + steps, MIXED)
         self.gain = nn.Parameter(torch.tensor(PROFILE_GAIN))
-        self.profile = nn.Linear(2 * HIDDEN, steps)
-        self.offsets = nn.Linear(2 * HIDDEN, 3)
-        self.log_variance = nn.Linear(2 * HIDDEN, 3)
+        self.profile = nn.Linear(MIXED, steps)
+        self.offsets = nn.Linear(MIXED, 3)
+        self.log_variance = nn.Linear(MIXED, 3)
         nn.init.eye_(self.matching.weight)
         for fresh in (self.attention, self.profile, self.offsets, self.log_variance):
             nn.init.zeros_(fresh.weight)
             nn.init.zeros_(fresh.bias)
+        nn.init.constant_(self.log_variance.bias, 2 * math.log(FRESH_STD_PX))
         columns = 2 * (PATCH - 1) + 2 * REACH + 1
         column = SPACING * torch.arange(PATCH)[:, None] + 2 * REACH - torch.arange(steps)[None]
         patch = SPACING * (torch.arange(PATCH) - PATCH // 2)
@@ -89,19 +99,21 @@ class SecondLook(nn.Module):
         similarity = self.compare(left_patches, right_strips)
         scale = pixels_per_metre(d, projections)
         here = sample(context.movedim(1, -1), u, v, self.here, self.here, STRIDE).flatten(2)
-        known = torch.cat([here, scale.log(), d[..., None] * 0.1], -1)
+        known = torch.cat([self.surrounding(here), scale.log(), d[..., None] * 0.1], -1)
         evidence = torch.cat([left_patches.movedim(4, 2), similarity], 2)
         x = self.inner(evidence.flatten(0, 1)).unflatten(0, (-1, JOINT_COUNT))
-        x = nn.functional.relu6(x + (self.context(known) + self.joint)[..., None, None]).flatten(0, 1)
+        x = nn.functional.relu(x + (self.context(known) + self.joint)[..., None, None]).flatten(0, 1)
         where = self.attention(x).unflatten(0, (-1, JOINT_COUNT)).squeeze(2) + self.middle
         profile = (similarity * where.flatten(2).softmax(-1).unflatten(-1, (PATCH, PATCH)).unsqueeze(2)).sum((3, 4))
-        x = nn.functional.relu6(self.outer(x)).flatten(1).unflatten(0, (-1, JOINT_COUNT))
-        x = nn.functional.relu6(self.mix(torch.cat([x, profile], -1)))
+        x = self.normalise(nn.functional.relu(self.outer(x)).flatten(1)).unflatten(0, (-1, JOINT_COUNT))
+        x = nn.functional.relu(self.mix(torch.cat([x, profile], -1)))
         surface = ((self.gain * profile + self.profile(x)).softmax(-1) * self.disparities).sum(-1)
         # Joints lie beneath the surface that is compared: their offsets are metres, not pixels.
         offsets = DEEPEST_M * self.offsets(x).tanh() * torch.cat([scale[..., :1], scale], -1)
         still = torch.zeros_like(surface)
-        return uvd + offsets + torch.stack([still, still, surface], -1), self.log_variance(x).clamp(-6, 10).exp()
+        # How uncertain it is may be read off what was seen, but is nothing to see by.
+        variance = self.log_variance(x.detach()).clamp(-6, 10).exp()
+        return uvd + offsets + torch.stack([still, still, surface], -1), variance
 
     def compare(self, left: Tensor, right: Tensor) -> Tensor:
         """Cosines (B, 17, 2·REACH + 1, P, P) of left patches (B, 17, P, P, C) with right strips (B, 17, P, W, C)."""

@@ -34,18 +34,35 @@ def cells_to_pixels(cells: Tensor) -> Tensor:
     return (cells + 0.5) * STRIDE - 0.5
 
 
-def soft_argmax(logits: Tensor, disparities: range) -> CoKeypoints:
-    """Co-keypoints of logits (B, 17, D, H, W) (paper, section III-C). Float32 throughout."""
-    depth, height, width = logits.shape[2:]
+@dataclass
+class Marginals:
+    """What is read of softmaxes over volumes (B, 17, D, H, W): sums over the other two axes (B, 17, W), (B, 17, H) and
+    (B, 17, D), the largest probability (B, 17), and, where it costs nothing, the logits' log-sum-exp (B, 17)."""
+
+    along_u: Tensor
+    along_v: Tensor
+    along_d: Tensor
+    peak: Tensor
+    log_sum: Tensor | None = None
+
+
+def read_volume(logits: Tensor) -> Marginals:
+    """Softmax over the whole volume of logits (B, 17, D, H, W), read by its marginals. Float32 throughout."""
     probability = logits.float().flatten(2).softmax(-1)
-    volume = probability.unflatten(2, (depth, height, width))
+    volume = probability.unflatten(2, logits.shape[2:])
     rows = volume.sum(2)
-    marginals = (rows.sum(2), rows.sum(3), volume.sum((3, 4)))
+    return Marginals(rows.sum(2), rows.sum(3), volume.sum((3, 4)), probability.amax(-1))
+
+
+def soft_argmax(marginals: Marginals, disparities: range) -> CoKeypoints:
+    """Co-keypoints: expectation and spread over (u, v, d) (paper, section III-C)."""
+    along = (marginals.along_u, marginals.along_v, marginals.along_d)
+    device = marginals.along_u.device
     axis = (
-        cells_to_pixels(torch.arange(width, device=logits.device, dtype=torch.float32)),
-        cells_to_pixels(torch.arange(height, device=logits.device, dtype=torch.float32)),
-        STRIDE * torch.arange(disparities.start, disparities.stop, device=logits.device, dtype=torch.float32),
+        cells_to_pixels(torch.arange(along[0].shape[-1], device=device, dtype=torch.float32)),
+        cells_to_pixels(torch.arange(along[1].shape[-1], device=device, dtype=torch.float32)),
+        STRIDE * torch.arange(disparities.start, disparities.stop, device=device, dtype=torch.float32),
     )
-    mean = [(m * a).sum(-1, keepdim=True) for m, a in zip(marginals, axis, strict=True)]
-    variance = [(m * (a - e) ** 2).sum(-1) for m, a, e in zip(marginals, axis, mean, strict=True)]
-    return CoKeypoints(torch.cat(mean, -1), torch.stack(variance, -1), probability.amax(-1))
+    mean = [(m * a).sum(-1, keepdim=True) for m, a in zip(along, axis, strict=True)]
+    variance = [(m * (a - e) ** 2).sum(-1) for m, a, e in zip(along, axis, mean, strict=True)]
+    return CoKeypoints(torch.cat(mean, -1), torch.stack(variance, -1), marginals.peak)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -17,7 +17,6 @@ from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 from tqdm import tqdm
 
-from rsb_pose_ros.data.synthetic.dataset import DrawnOnDevice
 from rsb_pose_ros.landmarks import LANDMARKS_OF_JOINTS
 from rsb_pose_ros.model import ModelConfig, RSBPose
 from rsb_pose_ros.model.blazepose import BlazePoseBackbone
@@ -28,12 +27,18 @@ from rsb_pose_ros.training.exported_weights import load_start
 from rsb_pose_ros.training.int8_rounding import Int8Rounding
 from rsb_pose_ros.training.logbook import Logbook, as_text
 from rsb_pose_ros.training.losses import LossWeights, Targets, co_keypoint_loss
+from rsb_pose_ros.training.on_cpu.depthwise import replace_slow_gradients
+from rsb_pose_ros.training.on_cpu.memory import keep_freed_memory
+from rsb_pose_ros.training.on_cpu.volume import read_volume
+from rsb_pose_ros.training.precision import has_fast_bfloat16, keep_exact
 from rsb_pose_ros.training.schedule import cosine_decay, warmed_up
 
 # Measured on renderings: with this gain the published heatmaps, read as logits of a softmax, are best calibrated.
 HEATMAP_START_GAIN = 1.0
 HEATMAP_RATE_SHARE = 0.1
 TRANSFORMER_RATE_SHARE = 0.3
+LARGEST_NORM = 2.0
+"""Of the gradients of one group of parameters."""
 JOINTS_WEIGHT = 2.0
 """End to end: of the refined joints' error, as much as of the triangulated ones'."""
 
@@ -96,13 +101,17 @@ def load_weights(model: RSBPose, weights: dict[str, Tensor]) -> None:
 
 
 class CoKeypointTrainer:
-    """Holds model, average, optimiser and step; `run` goes on from wherever they are."""
+    """Holds model, average, optimiser and step; `run` goes on from wherever they are.
 
-    def __init__(self, config: ModelConfig, plan: Plan, folder: Path, device: str = "cpu") -> None:
+    plain: all in float32, by PyTorch alone: what the faster way is compared with.
+    """
+
+    def __init__(self, config: ModelConfig, plan: Plan, folder: Path, device: str = "cpu", plain: bool = False) -> None:
         self.config, self.plan, self.folder, self.device = config, plan, folder, torch.device(device)
         self.model = RSBPose(config).to(self.device)
-        # Only the backbone: the paper's volume has 3D convolutions, which have no such format.
-        self.model.backbone.to(memory_format=torch.channels_last)
+        self.mixed = has_fast_bfloat16(self.device) and not plain
+        if not plain:
+            self._speed_up()
         self.model.transformer.requires_grad_(plan.end_to_end)
         self._freeze_backbone()
         backbone = [p for p in self.model.backbone.parameters() if p.requires_grad]
@@ -127,6 +136,16 @@ class CoKeypointTrainer:
         self.pairs_before = 0
         self.trained_s = 0.0
 
+    def _speed_up(self) -> None:
+        folded = self.config.regressor == "folded"
+        # The paper's volume has 3D convolutions, which have no such format.
+        (self.model if folded else self.model.backbone).to(memory_format=torch.channels_last)
+        keep_exact(self.model)
+        if self.device.type == "cpu":
+            keep_freed_memory()
+            replace_slow_gradients(self.model)
+            self.model.read_volume = read_volume
+
     def _freeze_backbone(self) -> None:
         parts = dict(self.model.backbone.named_children())
         if unknown := sorted(set(self.plan.kept) - parts.keys()):
@@ -147,10 +166,20 @@ class CoKeypointTrainer:
         """Share of the plan that is done, 0…1, by steps or by time, whichever is farther."""
         return min(1.0, max(self.step / self.plan.steps, self.trained_s / (60 * self.plan.minutes)))
 
-    def start_from(self, path: Path) -> None:
-        """Start from the averaged weights of an earlier run (other plan, same network), or from an exported file's."""
+    def start_from(self, path: Path, fresh: Sequence[str] = ()) -> None:
+        """Start from the averaged weights of an earlier run (other plan, same network), or from an exported file's.
+
+        fresh: parts of the network that start anew. Raises ValueError for a name that is none of a part.
+        """
+        if unknown := sorted(set(fresh) - dict(self.model.named_children()).keys()):
+            parts = ", ".join(dict(self.model.named_children()))
+            raise ValueError(f"fresh: {', '.join(unknown)}; expected parts of the network: {parts}")
         content = load_start(path)
-        load_weights(self.model, content["average"])
+        anew, kept = (
+            {name: value for name, value in weights.items() if (name.split(".")[0] in fresh) is wanted}
+            for weights, wanted in ((self.model.state_dict(), True), (content["average"], False))
+        )
+        load_weights(self.model, kept | anew)
         self.average = WeightAverage(self.model)
         self.pairs_before = content.get("pairs", 0)
 
@@ -182,9 +211,15 @@ class CoKeypointTrainer:
             plan=asdict(self.plan),
         )
 
-    def run(self, dataset: IterableDataset | DrawnOnDevice) -> None:
+    def run(self, pairs: IterableDataset) -> None:
+        """Train on pairs, which workers make and stack, until the plan is done."""
+        workers = self.plan.workers
+        prefetch = 4 if workers else None
+        self.run_batches(DataLoader(pairs, batch_size=self.plan.batch, num_workers=workers, prefetch_factor=prefetch))
+
+    def run_batches(self, stream: Iterable[dict[str, Tensor]]) -> None:
         """Train until the plan is done; the first process writes the logbook (a line per ten steps) and checkpoints."""
-        batches = iter(dataset) if isinstance(dataset, DrawnOnDevice) else self._batches(dataset)
+        batches = iter(stream)
         total = self.plan.steps if math.isinf(self.plan.minutes) else None
         with (
             Logbook(self.folder) if self.rank == 0 else nullcontext() as log,
@@ -230,16 +265,11 @@ class CoKeypointTrainer:
             group["lr"] = group["base"] * factor
         self.model.train()
         targets = Targets(batch["joints"], batch["keypoints"], batch["visibility"], batch["present"])
-        trained, gpu = self.plan.backbone_rate > 0, self.device.type == "cuda"
-        # On a CPU bfloat16 loses time in the backward pass; there only a backbone that is not trained uses it.
-        with (
-            torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=gpu or not trained),
-            torch.set_grad_enabled(trained),
-            self._backbone_of_this_batch(),
-        ):
-            features = self.model.features(batch["crops"])
-        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=gpu):
-            estimate = self.model.from_features(features.as_float(), batch["projections"])
+        # The gradients' way through a backbone that stays as it is would be for nothing.
+        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.mixed):
+            with torch.set_grad_enabled(self.plan.backbone_rate > 0), self._backbone_of_this_batch():
+                features = self.model.features(batch["crops"])
+            estimate = self.model.from_features(features, batch["projections"])
         weights = replace(self.plan.weights, joints=JOINTS_WEIGHT) if self.plan.end_to_end else self.plan.weights
         loss, terms = co_keypoint_loss(estimate, targets, self.plan.size, self.config.disparities, weights)
         lowest = distributed.extreme(float(torch.isfinite(loss)), self.processes, self.device, largest=False)
@@ -249,21 +279,15 @@ class CoKeypointTrainer:
             return terms | {"loss": float("nan")}
         loss.backward()
         distributed.average_gradients(self.model.parameters(), self.processes)
-        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), 2.0)
+        # One by one: the backbone's gradients are a hundred times the others', which would hardly move.
+        norms = [torch.nn.utils.clip_grad_norm_(g["params"], LARGEST_NORM) for g in self.optimiser.param_groups]
         self.optimiser.step()
         self.optimiser.zero_grad(set_to_none=True)
         self.average.update(self.model)
-        return {"loss": float(loss.detach()), "norm": float(norm), **terms}
+        return {"loss": float(loss.detach()), "norm": float(norms[0]), **terms}
 
     def _backbone_of_this_batch(self) -> AbstractContextManager:
         """Rounding in int8_share of the batches."""
         if self.rounding is None or torch.rand(()) >= self.plan.int8_share:
             return nullcontext()
         return self.rounding
-
-    def _batches(self, dataset: IterableDataset) -> Iterator[dict[str, Tensor]]:
-        workers = self.plan.workers
-        loader = DataLoader(
-            dataset, batch_size=self.plan.batch, num_workers=workers, prefetch_factor=4 if workers else None
-        )
-        return iter(loader)

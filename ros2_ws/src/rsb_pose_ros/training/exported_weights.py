@@ -26,6 +26,8 @@ from rsb_pose_ros.training.export import StereoPoseGraph, example_pair, export_s
 
 TOLERANCE = 1e-4
 """Metres between the file's answer and PyTorch's; the contract of every export."""
+Constants = dict[tuple[str, tuple[int, ...]], list[np.ndarray]]
+"""By module and shape."""
 
 
 def load_start(path: Path) -> dict[str, Any]:
@@ -67,17 +69,18 @@ def read_exported(path: Path, model: RSBPose) -> dict[str, Tensor]:
     numbers = torch.cat([value.flatten() for value in numbered.state_dict().values()]).numpy()
     values = np.full(numbers.size, np.nan, np.float32)
     held = _constants(path)
-    for use, probe in _constants_of_export(numbered).items():
-        place = np.searchsorted(numbers, probe.ravel()).clip(max=numbers.size - 1)
-        weights = numbers[place] == probe.ravel()
-        if not weights.any():
-            continue  # a constant of the graph's own
-        if use not in held or held[use].shape != probe.shape:
+    for use, probes in _constants_of_export(numbered).items():
+        places = [np.searchsorted(numbers, probe.ravel()).clip(max=numbers.size - 1) for probe in probes]
+        weights = [numbers[place] == probe.ravel() for place, probe in zip(places, probes, strict=True)]
+        if not any(found.any() for found in weights):
+            continue  # constants of the graph's own
+        if len(held.get(use, [])) != len(probes):
             raise ValueError(
-                f"model {path}: no weights of shape {probe.shape} at {use[0]}; "
+                f"model {path}: {len(held.get(use, []))} constants of shape {use[1]} in {use[0]}, expected {len(probes)}; "
                 f"expected the float32 export of {model.config.name}"
             )
-        values[place[weights]] = held[use].ravel()[weights]
+        for place, found, constant in zip(places, weights, held[use], strict=True):
+            values[place[found]] = constant.ravel()[found]
     state = _split(values, model.state_dict())
     unread = [name for name, value in state.items() if value.isnan().any()]
     if unread:
@@ -103,19 +106,27 @@ def _split(values: np.ndarray, like: dict[str, Tensor]) -> dict[str, Tensor]:
     return {name: part.view_as(value) for part, (name, value) in zip(parts, like.items(), strict=True)}
 
 
-def _constants_of_export(model: RSBPose) -> dict[tuple[str, int], np.ndarray]:
+def _constants_of_export(model: RSBPose) -> Constants:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "numbered.onnx"
         export_stereo_pose(model, path, {"licence": "", "training": {}, "measured": {}})
         return _constants(path)
 
 
-def _constants(path: Path) -> dict[tuple[str, int], np.ndarray]:
-    """Float constants by (node, number of the input) that reads them: names of constants hang on the exporter's counting,
-    and equal ones may be stored once."""
+def _constants(path: Path) -> Constants:
+    """Float constants by the module that reads them and their shape, in the graph's order.
+
+    Names of nodes and constants hang on the exporter's counting and on what was fused, equal constants may be stored once.
+    """
     graph = onnx.load(path).graph
     known = {t.name: numpy_helper.to_array(t) for t in graph.initializer if t.data_type == onnx.TensorProto.FLOAT}
-    return {(n.name, k): known[name] for n in graph.node for k, name in enumerate(n.input) if name in known}
+    found: Constants = {}
+    for node in graph.node:
+        module = "/".join(part for part in node.name.split("/") if part and not part[0].isupper())
+        for name in node.input:
+            if name in known:
+                found.setdefault((module, known[name].shape), []).append(known[name])
+    return found
 
 
 def _verify(path: Path, model: RSBPose, state: dict[str, Tensor]) -> None:

@@ -64,8 +64,7 @@ class Int8Rounding:
         del module, inputs
         if not self.on:
             return output
-        step, clipped = 6 / LEVELS, output.clamp(0, 6)
-        return straight_through(clipped, (clipped / step).round() * step)
+        return RoundedReLU6.apply(output)
 
     def _hook(self, name: str) -> Any:
         def hook(module: nn.Module, inputs: tuple, output: Tensor) -> Tensor:
@@ -76,10 +75,35 @@ class Int8Rounding:
                 seen = output.detach().abs().amax()
                 self._highest[name] = torch.maximum(self._highest.get(name, seen), seen)
                 return output
-            step = self._highest[name] / LEVELS
-            return straight_through(output, (output / step).round().clamp(-LEVELS, LEVELS) * step)
+            return Rounded.apply(output, float(self._highest[name]) / LEVELS)
 
         return hook
+
+
+class RoundedReLU6(torch.autograd.Function):
+    """ReLU6 in LEVELS steps, with the gradient of one without steps."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        ctx.save_for_backward(x)
+        return (x * (LEVELS / 6)).clamp_(0, LEVELS).round_().mul_(6 / LEVELS)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        (x,) = ctx.saved_tensors
+        return torch.ops.aten.hardtanh_backward(gradients[0], x, 0.0, 6.0)
+
+
+class Rounded(torch.autograd.Function):
+    """Multiples of `step` up to LEVELS of them, with the gradient of the exact values."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, step: float) -> Tensor:
+        return (x / step).round_().clamp_(-LEVELS, LEVELS).mul_(step)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        return gradients[0], None
 
 
 def straight_through(exact: Tensor, rounded: Tensor) -> Tensor:

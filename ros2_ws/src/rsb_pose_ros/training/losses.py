@@ -11,6 +11,7 @@ from torch import Tensor
 
 from rsb_pose_ros.model.rsb_pose import HEATMAP_STD_CELLS, Estimate
 from rsb_pose_ros.model.softargmax import STRIDE
+from rsb_pose_ros.training.on_cpu.volume import separable_sum
 
 CORRECT_SHARE = 0.05
 """A joint counts as right within half a head size (image side / 10) in both views, as the paper's JDR does."""
@@ -73,6 +74,9 @@ class Targets:
         return torch.stack([left[..., 0], left[..., 1], left[..., 0] - right[..., 0]], -1)
 
 
+LARGEST_PX = 16.0
+
+
 def gaussian(centre: Tensor, cells: Tensor, std: float) -> Tensor:
     """Normalised weights (..., n) over cells (n,) around centres (...)."""
     return torch.softmax(-0.5 * ((cells - centre[..., None]) / std) ** 2, -1)
@@ -93,13 +97,17 @@ def labelled(targets: Targets, size: int, disparities: range) -> Tensor:
     return inside & (cells >= disparities.start) & (cells <= disparities.stop - 1) & targets.present[:, None]
 
 
-def volume_cross_entropy(logits: Tensor, uvd: Tensor, disparities: range) -> Tensor:
-    """(B, 17) cross-entropy of co-heatmap logits against a separable Gaussian at uvd (crop pixels)."""
+def volume_cross_entropy(logits: Tensor, uvd: Tensor, disparities: range, log_sum: Tensor | None = None) -> Tensor:
+    """(B, 17) cross-entropy of co-heatmap logits against a separable Gaussian at uvd (crop pixels).
+
+    log_sum: (B, 17) log-sum-exp of the logits, where it is known."""
     cells = torch.cat([(uvd[..., :2] + 0.5) / STRIDE - 0.5, uvd[..., 2:] / STRIDE], -1)
     weights = [
         gaussian(cells[..., k], axis, HEATMAP_STD_CELLS if k < 2 else HEATMAP_STD_CELLS / 2)
         for k, axis in enumerate(axes(logits, disparities.start))
     ]
+    if log_sum is not None and logits.device.type == "cpu":
+        return log_sum - separable_sum(logits, *weights)
     expected = torch.einsum("bjdvu,bju,bjv,bjd->bj", logits.float(), *weights)
     return torch.logsumexp(logits.float().flatten(2), -1) - expected
 
@@ -135,7 +143,11 @@ def second_look_error(uvd: Tensor, truth: Tensor) -> Tensor:
 
 
 def normal_likelihood(error: Tensor, variance: Tensor) -> Tensor:
-    """(B, 17) negative log-likelihood, without its constant, of errors (B, 17, 3) under a normal distribution."""
+    """(B, 17) negative log-likelihood, without its constant, of errors (B, 17, 3) under a normal distribution.
+
+    That a joint is lost is the confidence's to say: errors count up to LARGEST_PX, lest a few set every step's direction.
+    """
+    error = error.clamp(-LARGEST_PX, LARGEST_PX)
     return 0.5 * (error**2 / variance + variance.log()).sum(-1)
 
 
@@ -164,7 +176,7 @@ def co_keypoint_loss(
     # Of a joint that nobody annotated (MHAD's nose) nobody knows whether it is right.
     known = torch.isfinite(targets.joints).all(-1) | ~targets.present[:, None]
     terms = {
-        "volume": mean(volume_cross_entropy(estimate.co_heatmap, truth, disparities)),
+        "volume": mean(volume_cross_entropy(estimate.co_heatmap, truth, disparities, estimate.marginals.log_sum)),
         "heatmap": mean(heatmap_cross_entropy(estimate.heatmaps, keypoints).mean(1)),
         "pixel": mean((saturated((first - truth) / STRIDE) * uvd.new_tensor([1, 1, DISPARITY_WEIGHT])).sum(-1)),
         "second": mean(second_look_error(uvd, truth)),
