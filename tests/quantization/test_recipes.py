@@ -1,5 +1,7 @@
 """Q/DQ nodes as each target wants them, in a graph that onnxruntime runs."""
 
+from pathlib import Path
+
 import numpy as np
 import onnx
 import onnxruntime
@@ -11,6 +13,7 @@ from rsb_pose_ros.quantization.graph import Graph, precisions
 from rsb_pose_ros.quantization.search import Wishes, prepare, quantize
 from rsb_pose_ros.quantization.windows import Windows
 
+MODELS = Path(__file__).resolve().parents[2] / "models"
 QUICK = {"methods": ("minmax",), "sensitivity_windows": 0}
 
 
@@ -89,3 +92,18 @@ def test_both_run_and_answer_nearly_as_the_float_model(float_model, windows, tar
     session = onnxruntime.InferenceSession(result.model.SerializeToString(), providers=["CPUExecutionProvider"])
     found = session.run(None, windows.feeds[0])
     assert all(np.isfinite(value).all() for value in found)
+
+
+def test_shipped_file_for_tensorrt_has_the_transformer_s_mlps_in_int8_and_its_attention_in_half():
+    """Two thirds of the transformer's weights; the file is at most 0.30 of the float one for it."""
+    files = [MODELS / f"rsb_pose_edge{kind}.onnx" for kind in ("_int8", "")]
+    graph = Graph(onnx.load(files[0]))
+    products = [n for n in graph.of("Gemm", "MatMul") if "/transformer/blocks." in n.name]
+    assert len(products) > 24
+
+    def in_int8(node):
+        return all(i in graph.producer and graph.producer[i].op_type == "DequantizeLinear" for i in node.input[:2])
+
+    for node in products:
+        assert in_int8(node) == ("/mlp/" in node.name or "/attention/out/" in node.name), node.name
+    assert files[0].stat().st_size <= 0.30 * files[1].stat().st_size
