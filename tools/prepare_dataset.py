@@ -30,7 +30,7 @@ def main() -> int:
     mhad.add_argument("--grey", action="store_true", help="the images are grey already, no raw mosaics")
     human = sets.add_parser("human36m", help="Human3.6M, one pair of its cameras")
     human.add_argument(
-        "--cameras", nargs=2, default=["60457274", "55011271"], metavar="NAME",
+        "--cameras", nargs=2, metavar="NAME",
         help="60457274 55011271 (default) or 54138969 58860488: other pairs look at each other",
     )  # fmt: skip
     for command in (mhad, human):
@@ -56,14 +56,14 @@ def prepare(arguments: argparse.Namespace) -> int:
     import numpy as np
     from tqdm import tqdm
 
-    from rsb_pose_ros.data.human36m import Human36M
+    from rsb_pose_ros.data.human36m import PAIRS, Human36M
     from rsb_pose_ros.data.mhad import Mhad
     from rsb_pose_ros.data.prepared import write_shards
 
     if arguments.dataset == "mhad":
         dataset = Mhad(arguments.root, arguments.baseline, mosaic=not arguments.grey)
     else:
-        dataset = Human36M(arguments.root, tuple(arguments.cameras))
+        dataset = Human36M(arguments.root, tuple(arguments.cameras or PAIRS[0]))
     clips = dataset.clips(arguments.split)
     windows = None if arguments.exact else np.random.default_rng(arguments.seed)
 

@@ -28,7 +28,6 @@ COLUMNS = 3
 NEAREST_M, FARTHEST_M = 0.8, 20.0
 WIDEST_M = 2.0
 """Of baselines: wider ones are no rig that a robot carries."""
-FEWEST_BODIES = 8
 
 
 def main() -> int:
@@ -97,8 +96,6 @@ def check_numbers(arguments: argparse.Namespace) -> None:
         raise ValueError(f"--baseline {arguments.baseline:g}; expected at most {WIDEST_M:g} m")
     if getattr(arguments, "rig_right", None) and not arguments.rig:
         raise ValueError(f"--rig-right {arguments.rig_right} without --rig; expected the left camera's file, too")
-    if arguments.command == "bake" and arguments.count < FEWEST_BODIES:
-        raise ValueError(f"--count {arguments.count}; expected {FEWEST_BODIES} bodies or more: an eighth is held out")
     if getattr(arguments, "quality", 1) > 100:
         raise ValueError(f"--quality {arguments.quality}; expected 1 to 100")
     if arguments.command == "preview" and arguments.output.suffix.lower() not in (".png", ".jpg"):
@@ -114,8 +111,11 @@ def add_data_arguments(command: argparse.ArgumentParser) -> None:
 
 
 def bake(arguments: argparse.Namespace) -> None:
+    from rsb_pose_ros.data.synthetic.bodies import FEWEST
     from rsb_pose_ros.data.synthetic.bodies import bake as bake_bodies
 
+    if arguments.count < FEWEST:
+        raise ValueError(f"--count {arguments.count}; expected {FEWEST} bodies or more: an eighth is held out")
     bake_bodies(arguments.output, arguments.count, arguments.seed)
     print(f"{arguments.output}: {arguments.count} bodies, {arguments.output.stat().st_size / 2**20:.1f} MiB")
 

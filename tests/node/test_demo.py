@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import cv2
@@ -73,6 +76,22 @@ def test_demo_fails_with_a_sentence_when_poses_are_missing(model: Path, tmp_path
     assert done.returncode == 1
     assert "0 of 10 pairs got a pose (0 %), expected at least 90 %" in done.stderr
     assert json.loads((tmp_path / "out/report.json").read_text())["mpjpe_mm"]["absolute"] is None
+
+
+@pytest.mark.parametrize(
+    ("poses", "dropped", "enough"), [(95, 0, True), (60, 38, True), (60, 9, False), (85, 0, False)]
+)
+def test_pairs_that_a_slow_machine_drops_do_not_count(
+    poses: int, dropped: int, enough: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spec = importlib.util.spec_from_file_location("demo", ROOT / "tools/demo.py")
+    assert spec is not None and spec.loader is not None
+    demo = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(demo)
+    state = SimpleNamespace(values=[SimpleNamespace(key="pairs_dropped_for_newer", value=str(dropped))])
+    with nullcontext() if enough else pytest.raises(demo.DemoError, match=f"{poses} of 100 pairs got a pose"):
+        demo.judge({"poses_published": poses, "pairs_published": 100}, state)
+    assert ("slow or busy" in capsys.readouterr().out) == (dropped > 30)
 
 
 def test_demo_says_which_part_did_not_run(bag: Path, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from rsb_pose_ros.skeleton import MIRROR
 DELAY = 48
 """Pairs between one and its mirror image, so that no batch holds both."""
 BATCHES_DELAY = 4
+"""The same in batches, where whole batches are mirrored."""
 
 
 class MirroredToo(IterableDataset):

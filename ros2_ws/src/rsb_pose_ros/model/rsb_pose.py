@@ -41,7 +41,8 @@ class Features:
 
 @dataclass
 class Estimate:
-    """Everything one forward pass knows; heatmaps (B, 2, 17, H, W) and co_heatmap (B, 17, D, H, W) are logits.
+    """Everything one forward pass knows; heatmaps (B, 2, 17, H, W) and co_heatmap (B, 17, D, H, W) are logits, marginals
+    what is read of the latter's softmax.
 
     co_keypoints: the volume's; uvd and variance: (B, 17, 3) crop pixels (²), after the second look where there is one.
     """

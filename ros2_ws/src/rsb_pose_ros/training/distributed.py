@@ -1,4 +1,4 @@
-"""Several processes, one model: `torchrun --nproc-per-node N tools/train.py …`.
+"""Several processes, one model: `torchrun --nproc-per-node N -- tools/train.py …`.
 
 Gradients are averaged by hand rather than by DistributedDataParallel: parts of the network are frozen, stages call
 parts of it, and the INT8 rounding rewrites weights between forward passes, all of which a wrapper takes offence at.

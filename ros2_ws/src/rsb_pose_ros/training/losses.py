@@ -100,13 +100,13 @@ def labelled(targets: Targets, size: int, disparities: range) -> Tensor:
 def volume_cross_entropy(logits: Tensor, uvd: Tensor, disparities: range, log_sum: Tensor | None = None) -> Tensor:
     """(B, 17) cross-entropy of co-heatmap logits against a separable Gaussian at uvd (crop pixels).
 
-    log_sum: (B, 17) log-sum-exp of the logits, where it is known."""
+    log_sum: (B, 17) log-sum-exp of the logits, where it is known: on a CPU (training/on_cpu/volume.py)."""
     cells = torch.cat([(uvd[..., :2] + 0.5) / STRIDE - 0.5, uvd[..., 2:] / STRIDE], -1)
     weights = [
         gaussian(cells[..., k], axis, HEATMAP_STD_CELLS if k < 2 else HEATMAP_STD_CELLS / 2)
         for k, axis in enumerate(axes(logits, disparities.start))
     ]
-    if log_sum is not None and logits.device.type == "cpu":
+    if log_sum is not None:
         return log_sum - separable_sum(logits, *weights)
     expected = torch.einsum("bjdvu,bju,bjv,bjd->bj", logits.float(), *weights)
     return torch.logsumexp(logits.float().flatten(2), -1) - expected
