@@ -28,8 +28,9 @@ def network(seed: int = 0) -> SecondLook:
 
 def compare(look: SecondLook, left: Tensor, right: Tensor, u: Tensor, v: Tensor, d: Tensor | float) -> Tensor:
     """Similarities around (u, v, d) of features (1, C, H, W) as they are, neither filtered nor weighted."""
-    left_patches = sample(left.movedim(1, -1), u, v, look.patch, look.patch, FINE_STRIDE)
-    return look.compare(left_patches, sample(right.movedim(1, -1), u - d, v, look.strip, look.patch, FINE_STRIDE))
+    both, of_left, of_right = torch.cat([left, right]).movedim(1, -1), torch.tensor([0]), torch.tensor([1])
+    left_patches = sample(both, of_left, u, v, look.patch, look.patch, FINE_STRIDE)
+    return look.compare(left_patches, sample(both, of_right, u - d, v, look.strip, look.patch, FINE_STRIDE))
 
 
 def bilinear(features: np.ndarray, u: float, v: float, stride: int) -> np.ndarray:
@@ -49,10 +50,25 @@ def test_sampling_is_bilinear_with_pixel_centres_at_integers(u: float, v: float,
     features = torch.randn(2, 3, 16, 24, generator=torch.Generator().manual_seed(1))
     columns, rows = torch.arange(7) - 3, torch.tensor([-4, 0, 4])
     centre = torch.tensor([[[5.0, 6.0]], [[u, v]]])
-    found = sample(features.movedim(1, -1), *centre.unbind(-1), columns, rows, stride)[1, 0]
+    found = sample(features.movedim(1, -1), torch.arange(2), *centre.unbind(-1), columns, rows, stride)[1, 0]
     for i, j in ((0, 0), (0, 6), (1, 3), (2, 4)):
         expected = bilinear(features[1].double().numpy(), u + int(columns[j]), v + int(rows[i]), stride)
         np.testing.assert_allclose(found[i, j], expected, atol=1e-4)
+
+
+@given(u=st.floats(-40, 90), v=st.floats(-30, 70), side=st.sampled_from([3, 7]))
+@settings(max_examples=30, deadline=None)
+def test_a_high_pass_is_what_is_there_less_the_mean_around_it(u: float, v: float, side: int) -> None:
+    features = torch.randn(1, 3, 16, 24, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    wide = torch.nn.functional.pad(features, (side // 2 + 40,) * 4, mode="replicate")  # so far that its border is flat
+    filtered = wide - torch.nn.functional.avg_pool2d(wide, side, 1, side // 2)
+    columns, rows = torch.arange(7) - 3, torch.tensor([-4, 0, 4])
+    centre = [torch.tensor([[value]], dtype=torch.float64) for value in (u, v)]
+    found = sample(features.movedim(1, -1), torch.tensor([0]), *centre, columns, rows, 2, side)[0, 0]
+    margin = 2 * (side // 2 + 40)
+    for i, j in ((0, 0), (0, 6), (1, 3), (2, 4)):
+        x, y = u + int(columns[j]) + margin, v + int(rows[i]) + margin
+        np.testing.assert_allclose(found[i, j], bilinear(filtered[0].numpy(), x, y, 2), atol=1e-5)
 
 
 def test_correlations_equal_a_plain_loop() -> None:

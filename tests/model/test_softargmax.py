@@ -1,5 +1,6 @@
 """Soft-argmax: a one-hot co-heatmap returns its own (u, v, d), and the spread is the spread."""
 
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -28,3 +29,12 @@ def test_two_equal_peaks_average_and_spread() -> None:
     keypoints = soft_argmax(read_volume(logits), range(-1, 3))
     torch.testing.assert_close(keypoints.uvd[0, 0], torch.tensor([4 * 4 + 1.5, 4 * 2 + 1.5, 0.0]))
     torch.testing.assert_close(keypoints.variance[0, 0], torch.tensor([64.0, 0.0, 0.0]))
+
+
+@pytest.mark.parametrize("stride", [4, 8])
+def test_wider_cells_keep_their_place_in_the_picture(stride: int) -> None:
+    logits = torch.full((1, 17, 16, 6, 8), -1e4)
+    logits[..., 9, 3, 5] = 0
+    keypoints = soft_argmax(read_volume(logits), range(-7, 9), stride)
+    middle = torch.tensor([5, 3]) * stride + (stride - 1) / 2
+    torch.testing.assert_close(keypoints.uvd[0, 0], torch.tensor([*middle, 8.0]))

@@ -100,7 +100,7 @@ def test_cross_entropy_is_the_same_by_either_way() -> None:
     uvd = torch.rand(2, 17, 3, generator=torch.Generator().manual_seed(5)) * torch.tensor([24.0, 20.0, 8.0])
     plain, fast = logits(5.0), logits(5.0)
     slowly = volume_cross_entropy(plain, uvd, DISPARITIES)
-    quickly = volume_cross_entropy(fast, uvd, DISPARITIES, read_volume(fast).log_sum)
+    quickly = volume_cross_entropy(fast, uvd, DISPARITIES, log_sum=read_volume(fast).log_sum)
     torch.testing.assert_close(quickly, slowly, rtol=1e-4, atol=1e-4)
     slowly.square().sum().backward()
     quickly.square().sum().backward()
@@ -119,7 +119,7 @@ def test_a_diverged_volume_gives_no_finite_loss() -> None:
     x = torch.zeros(1, 17, 5, 6, 7)
     x[0, 3, 1, 2, 3] = math.nan
     uvd = torch.full((1, 17, 3), 8.0)
-    loss = volume_cross_entropy(x, uvd, DISPARITIES, read_volume(x).log_sum)
+    loss = volume_cross_entropy(x, uvd, DISPARITIES, log_sum=read_volume(x).log_sum)
     assert not loss[0, 3].isfinite() and loss[0, 4].isfinite()
 
 

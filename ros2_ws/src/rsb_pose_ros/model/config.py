@@ -76,6 +76,11 @@ class ModelConfig:
         """Integer disparities of the volume, feature cells."""
         return range(self.disparity_min, self.disparity_max + 1)
 
+    @property
+    def volume_stride(self) -> int:
+        """Crop pixels per cell of the stereo volume across the picture; along disparity it is a feature cell always."""
+        return 8 if self.regressor == "folded" else 4
+
     @classmethod
     def from_yaml(cls, path: str | Path) -> ModelConfig:
         """Read config/models/<name>.yaml. Raises ConfigError naming the file and the key."""

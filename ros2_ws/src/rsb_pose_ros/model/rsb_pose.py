@@ -11,21 +11,18 @@ from rsb_pose_ros.model.attention_mask import JointHeatmaps, attention_mask
 from rsb_pose_ros.model.blazepose import BlazePoseBackbone
 from rsb_pose_ros.model.confidence import Confidence
 from rsb_pose_ros.model.config import ModelConfig
-from rsb_pose_ros.model.folded import FoldedRegressor
+from rsb_pose_ros.model.folded import FoldedRegressor, HeatmapAgreement
 from rsb_pose_ros.model.pose_transformer import PoseTransformer
 from rsb_pose_ros.model.resnet import PoseResNet
 from rsb_pose_ros.model.second_look import SecondLook
 from rsb_pose_ros.model.softargmax import CoKeypoints, Marginals, read_volume, soft_argmax
-from rsb_pose_ros.model.stereo_volume import shifts_right, stereo_volume
+from rsb_pose_ros.model.stereo_volume import stereo_volume
 from rsb_pose_ros.model.triangulation import covariance, triangulate
 from rsb_pose_ros.model.v2v import V2VRegressor
 from rsb_pose_ros.skeleton import JOINT_COUNT
 
 HEATMAP_STD_CELLS = 1.5
 """Standard deviation of the joint heatmaps' and the co-heatmap's Gaussian targets, feature cells."""
-
-UNSEEN_LOGIT = -10.0
-"""Heatmap logit of what lies outside the right crop: about that of background inside."""
 
 
 @dataclass
@@ -41,8 +38,8 @@ class Features:
 
 @dataclass
 class Estimate:
-    """Everything one forward pass knows; heatmaps (B, 2, 17, H, W) and co_heatmap (B, 17, D, H, W) are logits, marginals
-    what is read of the latter's softmax.
+    """Everything one forward pass knows; heatmaps (B, 2, 17, S/4, S/4) and co_heatmap (B, 17, D, H, W), H = W = S over
+    the volume's stride, are logits, marginals what is read of the latter's softmax.
 
     co_keypoints: the volume's; uvd and variance: (B, 17, 3) crop pixels (²), after the second look where there is one.
     """
@@ -79,8 +76,8 @@ class PaperCoKeypoints(nn.Module):
 class EdgeCoKeypoints(nn.Module):
     """Folded volume and 2D regressor; sees the left view's unmasked features and heatmaps as context too.
 
-    The regressor corrects what both views' heatmaps say together: left(u, v) + right(u − d, v), the log of their product
-    along the epipolar line. Training so starts from a backbone that already finds people, and only has to improve on it.
+    The regressor corrects what both views' heatmaps say together. Training so starts from a backbone that already finds
+    people, and only has to improve on it.
     """
 
     def __init__(self, config: ModelConfig, features: int) -> None:
@@ -89,20 +86,14 @@ class EdgeCoKeypoints(nn.Module):
         self.reduce = nn.Sequential(nn.Conv2d(features, 32, 1), nn.ReLU6(), nn.Conv2d(32, channels, 1))
         self.regressor = FoldedRegressor(channels, features + JOINT_COUNT, config.disparities)
         self.pooled_channels = self.regressor.pooled_channels
-        self.agreement = nn.Parameter(torch.ones(1, JOINT_COUNT, 1, 1))
-        self.disparities = config.disparities
+        self.agreement = HeatmapAgreement(config.disparities)
 
     def forward(self, features: Tensor, masks: Tensor, heatmaps: Tensor) -> tuple[Tensor, Tensor]:
         left, right = split_views(self.reduce(features) * masks)
         left_heatmaps, right_heatmaps = split_views(heatmaps)
         context = torch.cat([split_views(features)[0], (left_heatmaps * 0.1).to(features.dtype)], dim=1)
         correction, pooled = self.regressor(left, right, context)
-        return correction + self.agree(left_heatmaps, right_heatmaps), pooled
-
-    def agree(self, left: Tensor, right: Tensor) -> Tensor:
-        """(B, 17, D, H, W) from heatmap logits (B, 17, H, W) of both views."""
-        left, right = left * self.agreement + UNSEEN_LOGIT, right * self.agreement - UNSEEN_LOGIT
-        return torch.stack([left + shifted for shifted in shifts_right(right, self.disparities)], dim=2)
+        return correction + self.agreement(left_heatmaps, right_heatmaps), pooled
 
 
 class RSBPose(nn.Module):
@@ -148,7 +139,7 @@ class RSBPose(nn.Module):
         masks = attention_mask(heatmaps, self.config.normalise_mask) if self.config.attention_mask else 1.0
         co_heatmap, pooled = self.co_keypoints(features, masks, heatmaps)
         marginals = self.read_volume(co_heatmap)
-        keypoints = soft_argmax(marginals, self.config.disparities)
+        keypoints = soft_argmax(marginals, self.config.disparities, self.config.volume_stride)
         uvd, variance = keypoints.uvd, keypoints.variance
         if self.second_look is not None:
             uvd, variance = self.second_look(both.fine, split_views(features)[0], uvd, projections)

@@ -92,13 +92,16 @@ class SecondLook(nn.Module):
     def forward(self, fine: Tensor, context: Tensor, uvd: Tensor, projections: Tensor) -> tuple[Tensor, Tensor]:
         """fine: (2B, F, S/2, S/2) both views' features; context: (B, K, S/4, S/4) of the left view; uvd: (B, 17, 3) crop
         pixels. Returns the corrected uvd and its variance (B, 17, 3), crop pixels²."""
-        left, right = high_pass(fine).movedim(1, -1).unflatten(0, (-1, 2)).unbind(1)
+        left, right = torch.arange(len(fine), device=fine.device).unflatten(0, (-1, 2)).unbind(1)
+        fine = fine.movedim(1, -1)
         u, v, d = uvd.detach().unbind(-1)  # where to look is no matter of gradients
-        left_patches = unit_length(self.matching(sample(left, u, v, self.patch, self.patch, FINE_STRIDE)))
-        right_strips = unit_length(self.matching(sample(right, u - d, v, self.strip, self.patch, FINE_STRIDE)))
+        left_patches = sample(fine, left, u, v, self.patch, self.patch, FINE_STRIDE, SURROUND)
+        right_strips = sample(fine, right, u - d, v, self.strip, self.patch, FINE_STRIDE, SURROUND)
+        left_patches, right_strips = (unit_length(self.matching(x)) for x in (left_patches, right_strips))
         similarity = self.compare(left_patches, right_strips)
         scale = pixels_per_metre(d, projections)
-        here = sample(context.movedim(1, -1), u, v, self.here, self.here, STRIDE).flatten(2)
+        everywhere = torch.arange(len(context), device=context.device)
+        here = sample(context.movedim(1, -1), everywhere, u, v, self.here, self.here, STRIDE).flatten(2)
         known = torch.cat([self.surrounding(here), scale.log(), d[..., None] * 0.1], -1)
         evidence = torch.cat([left_patches.movedim(4, 2), similarity], 2)
         x = self.inner(evidence.flatten(0, 1)).unflatten(0, (-1, JOINT_COUNT))
@@ -122,46 +125,56 @@ class SecondLook(nn.Module):
         return band.permute(0, 1, 4, 2, 3)
 
 
-def high_pass(fine: Tensor) -> Tensor:
-    """Features less their mean around: flat parts and exposure vanish, so that cosines tell places apart.
-
-    The mean of a row's means is the box's mean, at the border too, for a third of the sums.
-    """
-    around = nn.functional.avg_pool2d(fine, (1, SURROUND), 1, (0, SURROUND // 2), count_include_pad=False)
-    around = nn.functional.avg_pool2d(around, (SURROUND, 1), 1, (SURROUND // 2, 0), count_include_pad=False)
-    return fine - around
-
-
 def unit_length(x: Tensor) -> Tensor:
     """x (…, C) scaled to length 1."""
     return x * torch.rsqrt(x.square().sum(-1, keepdim=True) + 1e-6)
 
 
-def sample(features: Tensor, u: Tensor, v: Tensor, columns: Tensor, rows: Tensor, stride: int) -> Tensor:
-    """Patches (B, 17, h, w, C) of features (B, H, W, C) around crop pixels u, v (B, 17), bilinearly, borders repeated.
+def sample(
+    features: Tensor, image: Tensor, u: Tensor, v: Tensor, columns: Tensor, rows: Tensor, stride: int, surround: int = 0
+) -> Tensor:
+    """Patches (B, 17, h, w, C) around crop pixels u, v (B, 17), bilinearly, borders repeated.
 
-    columns (w,), rows (h,): crop pixels from there, ascending. Whole cells are gathered and both interpolations are
-    products with hat functions: all points of a patch share their cells, which grid_sample fetches for each anew.
+    image (B,): which of the features (N, H, W, C) each is of; taking all left ones first would copy them. columns (w,), rows (h,): crop pixels from there, ascending. surround: odd side in cells of the box whose mean is
+    subtracted everywhere, 0 for none: flat parts and exposure vanish, so that cosines tell places apart.
+
+    Whole cells are gathered and both interpolations are products with hat functions: all points of a patch share their
+    cells, which grid_sample fetches for each anew. A mean over a box is such a product, too, and so only taken where joints are.
     """
-    batch, height, width, _ = features.shape
-    x, across = cells_around(u, columns, width, stride)
-    y, down = cells_around(v, rows, height, stride)
-    image = torch.arange(batch, device=u.device)[:, None, None, None] * height
-    index = (image + y[:, :, :, None]) * width + x[:, :, None, :]
+    height, width = features.shape[1:3]
+    x, across = cells_around(u, columns, width, stride, surround // 2)
+    y, down = cells_around(v, rows, height, stride, surround // 2)
+    index = (image[:, None, None, None] * height + y[:, :, :, None]) * width + x[:, :, None, :]
     cells = features.flatten(0, 2).index_select(0, index.flatten()).unflatten(0, index.shape)
-    lines = (down @ cells.flatten(3)).unflatten(3, cells.shape[3:])
-    return across.unsqueeze(2) @ lines
+    if surround:  # rows alternate between what is there and its surrounding's mean, columns lie one after the other
+        to_rows = torch.stack([hat(down), box(down, surround)], 3).flatten(2, 3)
+        to_columns = torch.cat([hat(across), -box(across, surround)], 3)
+    else:
+        to_rows, to_columns = hat(down), hat(across)
+    lines = (to_rows @ cells.flatten(3)).unflatten(2, (len(rows), -1)).flatten(3).unflatten(3, (-1, cells.shape[-1]))
+    return to_columns.unsqueeze(2) @ lines
 
 
-def cells_around(centres: Tensor, offsets: Tensor, size: int, stride: int) -> tuple[Tensor, Tensor]:
-    """Cells (B, 17, n) of an axis that crop pixels centres (B, 17) + offsets (m,) lie between; weights (B, 17, m, n)."""
+def cells_around(centres: Tensor, offsets: Tensor, size: int, stride: int, margin: int) -> tuple[Tensor, Tensor]:
+    """Cells (B, 17, n) of an axis that crop pixels centres (B, 17) + offsets (m,) lie between, and `margin` more at each
+    end; distances (B, 17, m, n) from them, in cells."""
     extent = int(offsets[-1] - offsets[0])
     position = (centres + 0.5) / stride - 0.5
     position = position.clamp(-extent - 1, size + extent)[:, :, None] + offsets / stride  # farther off is border, too
     first = position[..., :1].floor()
-    near = torch.arange(math.ceil(extent / stride) + 2, device=centres.device)
-    weights = (1 - (position - first)[..., None].sub(near).abs()).clamp(min=0)
-    return (first.long() + near).clamp(0, size - 1), weights
+    near = torch.arange(-margin, math.ceil(extent / stride) + 2 + margin, device=centres.device)
+    distances = (position - first)[..., None].sub(near).abs()
+    return (first.long() + near).clamp(0, size - 1), distances
+
+
+def hat(distance: Tensor) -> Tensor:
+    """Weights of linear interpolation."""
+    return (1 - distance).clamp(min=0)
+
+
+def box(distance: Tensor, side: int) -> Tensor:
+    """Weights of the mean over `side` cells around a place between cells: that many hat functions side by side."""
+    return ((side + 1) / 2 - distance).clamp(0, 1) / side
 
 
 def pixels_per_metre(d: Tensor, projections: Tensor) -> Tensor:

@@ -29,9 +29,9 @@ def views_of(uvd: Tensor) -> Tensor:
     return torch.stack([torch.stack([u, v], -1), torch.stack([u - d, v], -1)], 1)
 
 
-def cells_to_pixels(cells: Tensor) -> Tensor:
-    """Positions in feature cells → crop pixels, centres at integers in both."""
-    return (cells + 0.5) * STRIDE - 0.5
+def cells_to_pixels(cells: Tensor, stride: int = STRIDE) -> Tensor:
+    """Positions in cells `stride` crop pixels wide → crop pixels, centres at integers in both."""
+    return (cells + 0.5) * stride - 0.5
 
 
 @dataclass
@@ -54,13 +54,16 @@ def read_volume(logits: Tensor) -> Marginals:
     return Marginals(rows.sum(2), rows.sum(3), volume.sum((3, 4)), probability.amax(-1))
 
 
-def soft_argmax(marginals: Marginals, disparities: range) -> CoKeypoints:
-    """Co-keypoints: expectation and spread over (u, v, d) (paper, section III-C)."""
+def soft_argmax(marginals: Marginals, disparities: range, stride: int = STRIDE) -> CoKeypoints:
+    """Co-keypoints: expectation and spread over (u, v, d) (paper, section III-C).
+
+    stride: crop pixels per cell of the volume along u and v; disparities are in feature cells always.
+    """
     along = (marginals.along_u, marginals.along_v, marginals.along_d)
     device = marginals.along_u.device
     axis = (
-        cells_to_pixels(torch.arange(along[0].shape[-1], device=device, dtype=torch.float32)),
-        cells_to_pixels(torch.arange(along[1].shape[-1], device=device, dtype=torch.float32)),
+        cells_to_pixels(torch.arange(along[0].shape[-1], device=device, dtype=torch.float32), stride),
+        cells_to_pixels(torch.arange(along[1].shape[-1], device=device, dtype=torch.float32), stride),
         STRIDE * torch.arange(disparities.start, disparities.stop, device=device, dtype=torch.float32),
     )
     mean = [(m * a).sum(-1, keepdim=True) for m, a in zip(along, axis, strict=True)]

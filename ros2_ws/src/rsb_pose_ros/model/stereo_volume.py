@@ -6,14 +6,19 @@ import torch
 from torch import Tensor
 
 
-def shifts_right(x: Tensor, disparities: range) -> list[Tensor]:
-    """x(u − d) along the last axis for every disparity d, zero where that lies outside.
+def shifts_right(x: Tensor, disparities: range, step: int = 1) -> list[Tensor]:
+    """x(u − d) along the last axis for every disparity d at every step-th u, zero where that lies outside.
 
-    Padded once, then sliced; slice assignment would export as a chain of ScatterND.
+    Padded once, then sliced; slice assignment would export as a chain of ScatterND. Every step-th column is taken before
+    the slices, which so stay whole runs of memory.
     """
-    before, after = max(disparities[-1], 0), max(-disparities[0], 0)
+    before = (max(disparities[-1], 0) + step - 1) // step * step
+    after = max(-disparities[0], 0)
     wide = torch.nn.functional.pad(x, (before, after))
-    return [wide[..., before - d : before - d + x.shape[-1]] for d in disparities]
+    phases = [wide[..., first::step] for first in range(step)]
+    count = (x.shape[-1] + step - 1) // step
+    starts = [divmod(before - d, step) for d in disparities]
+    return [phases[phase][..., start : start + count] for start, phase in starts]
 
 
 def stereo_volume(left: Tensor, right: Tensor, disparities: range) -> Tensor:

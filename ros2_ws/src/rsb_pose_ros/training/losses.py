@@ -97,13 +97,16 @@ def labelled(targets: Targets, size: int, disparities: range) -> Tensor:
     return inside & (cells >= disparities.start) & (cells <= disparities.stop - 1) & targets.present[:, None]
 
 
-def volume_cross_entropy(logits: Tensor, uvd: Tensor, disparities: range, log_sum: Tensor | None = None) -> Tensor:
+def volume_cross_entropy(
+    logits: Tensor, uvd: Tensor, disparities: range, stride: int = STRIDE, log_sum: Tensor | None = None
+) -> Tensor:
     """(B, 17) cross-entropy of co-heatmap logits against a separable Gaussian at uvd (crop pixels).
 
+    stride: crop pixels per cell across the picture; the Gaussian is as many pixels wide whatever it is.
     log_sum: (B, 17) log-sum-exp of the logits, where it is known: on a CPU (training/on_cpu/volume.py)."""
-    cells = torch.cat([(uvd[..., :2] + 0.5) / STRIDE - 0.5, uvd[..., 2:] / STRIDE], -1)
+    cells = torch.cat([(uvd[..., :2] + 0.5) / stride - 0.5, uvd[..., 2:] / STRIDE], -1)
     weights = [
-        gaussian(cells[..., k], axis, HEATMAP_STD_CELLS if k < 2 else HEATMAP_STD_CELLS / 2)
+        gaussian(cells[..., k], axis, HEATMAP_STD_CELLS * STRIDE / stride if k < 2 else HEATMAP_STD_CELLS / 2)
         for k, axis in enumerate(axes(logits, disparities.start))
     ]
     if log_sum is not None:
@@ -176,7 +179,11 @@ def co_keypoint_loss(
     # Of a joint that nobody annotated (MHAD's nose) nobody knows whether it is right.
     known = torch.isfinite(targets.joints).all(-1) | ~targets.present[:, None]
     terms = {
-        "volume": mean(volume_cross_entropy(estimate.co_heatmap, truth, disparities, estimate.marginals.log_sum)),
+        "volume": mean(
+            volume_cross_entropy(
+                estimate.co_heatmap, truth, disparities, size // estimate.co_heatmap.shape[-1], estimate.marginals.log_sum
+            )
+        ),
         "heatmap": mean(heatmap_cross_entropy(estimate.heatmaps, keypoints).mean(1)),
         "pixel": mean((saturated((first - truth) / STRIDE) * uvd.new_tensor([1, 1, DISPARITY_WEIGHT])).sum(-1)),
         "second": mean(second_look_error(uvd, truth)),
