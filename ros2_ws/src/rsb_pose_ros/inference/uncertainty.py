@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -44,8 +45,12 @@ class Honesty:
     def state(self, covariance: np.ndarray, confidence: np.ndarray) -> np.ndarray:
         """(…, 17, 3, 3) m² as it is published, from the network's and its confidence (…, 17)."""
         scale = np.stack([np.interp(confidence, self.confidence, row) for row in self.factors.T], -1)
-        kept = np.where(np.eye(3, dtype=bool), 1.0, self.correlation)
-        return covariance * kept * scale[..., :, None] * scale[..., None, :]
+        return covariance * (self._kept * scale[..., :, None] * scale[..., None, :])
+
+    @cached_property
+    def _kept(self) -> np.ndarray:
+        """(3, 3) share of every term that is kept."""
+        return np.where(np.eye(3, dtype=bool), 1.0, self.correlation)
 
 
 def is_record(value: Any) -> bool:

@@ -7,6 +7,7 @@ markers.
 from __future__ import annotations
 
 import array
+import math
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
@@ -35,6 +36,7 @@ CLOUD_FIELDS = (
 CLOUD = np.dtype([(name, {PointField.FLOAT32: "<f4", PointField.UINT32: "<u4"}[kind]) for name, kind in CLOUD_FIELDS])
 """A point of ~/keypoints: position (m), confidence 0…1, index in skeleton.JOINT_NAMES, person's id, covariance (m²)."""
 _UPPER = np.triu_indices(3)
+_JOINTS = np.arange(JOINT_COUNT)
 
 
 def header_like(stamp: object, frame_id: str) -> Header:
@@ -59,22 +61,25 @@ def pose_array(people: Sequence[Person], header: Header) -> PoseArray:
 def keypoint_cloud(people: Sequence[Person], header: Header) -> PointCloud2:
     """17 points a person, layout CLOUD: everything that is known in one message."""
     points = np.zeros((len(people), JOINT_COUNT), CLOUD)
-    for row, person in zip(points, people, strict=True):
-        row["x"], row["y"], row["z"] = person.joints.T
-        row["confidence"] = person.confidence
-        row["joint"] = np.arange(JOINT_COUNT)
-        row["body"] = person.id
-        for name, term in zip(COVARIANCE_FIELDS, person.covariance[:, _UPPER[0], _UPPER[1]].T, strict=True):
-            row[name] = term
+    numbers = points.view("<f4").reshape(len(people), JOINT_COUNT, len(CLOUD_FIELDS))
+    for row, joint, person in zip(numbers, points, people, strict=True):
+        row[:, :3], row[:, 3] = person.joints, person.confidence
+        row[:, 6:] = person.covariance[:, _UPPER[0], _UPPER[1]]
+        joint["joint"], joint["body"] = _JOINTS, person.id
     cloud = PointCloud2(header=header, height=1, width=points.size, is_bigendian=False, point_step=CLOUD.itemsize)
-    cloud.fields = [
-        PointField(name=name, offset=4 * index, datatype=kind, count=1)
-        for index, (name, kind) in enumerate(CLOUD_FIELDS)
-    ]
+    cloud.fields = _cloud_fields()
     cloud.row_step = points.nbytes
     cloud.data = array.array("B", points.tobytes())  # an ndarray or a list is checked byte by byte: 100 times slower
     cloud.is_dense = all(bool(person.valid.all()) for person in people)
     return cloud
+
+
+@lru_cache(maxsize=1)
+def _cloud_fields() -> list[PointField]:
+    return [
+        PointField(name=name, offset=4 * index, datatype=kind, count=1)
+        for index, (name, kind) in enumerate(CLOUD_FIELDS)
+    ]
 
 
 def markers(people: Sequence[Person], ended: Iterable[int], header: Header, lifetime: float) -> MarkerArray:
@@ -82,9 +87,11 @@ def markers(people: Sequence[Person], ended: Iterable[int], header: Header, life
     result = MarkerArray()
     for body in ended:
         result.markers += [_marker(body, kind, header, Marker.DELETE) for kind in (JOINTS_ID, BONES_ID, LABEL_ID)]
+    shown_for = Duration(seconds=lifetime).to_msg()
     for person in people:
-        for marker in (_joints(person, header), _bones(person, header), _label(person, header)):
-            marker.lifetime = Duration(seconds=lifetime).to_msg()
+        points = {joint: _point(place) for joint, place in enumerate(person.joints.tolist()) if place[0] == place[0]}
+        for marker in (_joints(person, points, header), _bones(person, points, header), _label(person, header)):
+            marker.lifetime = shown_for
             result.markers.append(marker)
     return result
 
@@ -104,38 +111,37 @@ def _marker(body: int, kind: int, header: Header, action: int) -> Marker:
     return marker
 
 
-def _joints(person: Person, header: Header) -> Marker:
-    valid = np.flatnonzero(person.valid).tolist()
+def _joints(person: Person, points: dict[int, Point], header: Header) -> Marker:
     # A list marker without points is an error in RViz.
-    marker = _marker(person.id, JOINTS_ID, header, Marker.ADD if valid else Marker.DELETE)
+    marker = _marker(person.id, JOINTS_ID, header, Marker.ADD if points else Marker.DELETE)
     marker.scale.x = marker.scale.y = marker.scale.z = JOINT_DIAMETER
-    places, confidence = person.joints.tolist(), person.confidence.tolist()
-    marker.points = [_point(places[joint]) for joint in valid]
-    marker.colors = [_colour(joint_rgb(joint), confidence[joint]) for joint in valid]
+    confidence = person.confidence.tolist()
+    marker.points = list(points.values())
+    marker.colors = [_colour(joint_rgb(joint), confidence[joint]) for joint in points]
     return marker
 
 
-def _bones(person: Person, header: Header) -> Marker:
-    places, confidence, valid = person.joints.tolist(), person.confidence.tolist(), person.valid.tolist()
-    bones = [bone for bone in BONES if valid[bone[0]] and valid[bone[1]]]
+def _bones(person: Person, points: dict[int, Point], header: Header) -> Marker:
+    confidence = person.confidence.tolist()
+    bones = [bone for bone in BONES if bone[0] in points and bone[1] in points]
     marker = _marker(person.id, BONES_ID, header, Marker.ADD if bones else Marker.DELETE)
     marker.scale.x = BONE_WIDTH
-    ends = {joint: _point(places[joint]) for bone in bones for joint in bone}
     colours = [_colour(bone_rgb(bone), min(confidence[bone[0]], confidence[bone[1]])) for bone in bones]
     # Lists are handed over once: a message checks every element of what it is given.
-    marker.points = [ends[joint] for bone in bones for joint in bone]
+    marker.points = [points[joint] for bone in bones for joint in bone]
     marker.colors = [colour for colour in colours for _ in range(2)]
     return marker
 
 
 def _label(person: Person, header: Header) -> Marker:
-    root, top = person.joints[ROOT], person.joints[INDEX["head_top"]]
-    finite = bool(np.isfinite(root).all() and np.isfinite(top).all())
+    root, top = person.joints[ROOT].tolist(), person.joints[INDEX["head_top"]].tolist()
+    length = math.dist(root, top)
+    finite = math.isfinite(length)
     marker = _marker(person.id, LABEL_ID, header, Marker.ADD if finite else Marker.DELETE)
     if finite:
         # Above the head along the body, which is right in any frame.
-        up = (top - root) / max(float(np.linalg.norm(top - root)), 1e-6)
-        marker.pose.position = _point((top + 1.5 * TEXT_HEIGHT * up).tolist())
+        up = 1.5 * TEXT_HEIGHT / max(length, 1e-6)
+        marker.pose.position = _point([t + up * (t - r) for r, t in zip(root, top, strict=True)])
     marker.scale.z = TEXT_HEIGHT
     marker.color = _colour((1.0, 1.0, 1.0), 1.0)
     marker.text = f"{person.id}: {100 * person.score:.0f} %"
