@@ -135,11 +135,13 @@ def sample(
 ) -> Tensor:
     """Patches (B, 17, h, w, C) around crop pixels u, v (B, 17), bilinearly, borders repeated.
 
-    image (B,): which of the features (N, H, W, C) each is of; taking all left ones first would copy them. columns (w,), rows (h,): crop pixels from there, ascending. surround: odd side in cells of the box whose mean is
-    subtracted everywhere, 0 for none: flat parts and exposure vanish, so that cosines tell places apart.
+    image (B,): which of the features (N, H, W, C) each is of; taking all left ones first would copy them. columns (w,),
+    rows (h,): crop pixels from there, ascending. surround: odd side in cells of the box whose mean is subtracted
+    everywhere, 0 for none: flat parts and exposure vanish, so that cosines tell places apart.
 
     Whole cells are gathered and both interpolations are products with hat functions: all points of a patch share their
-    cells, which grid_sample fetches for each anew. A mean over a box is such a product, too, and so only taken where joints are.
+    cells, which grid_sample fetches for each anew. A mean over a box is such a product, too, and so is only taken where
+    joints are.
     """
     height, width = features.shape[1:3]
     x, across = cells_around(u, columns, width, stride, surround // 2)

@@ -181,7 +181,11 @@ def co_keypoint_loss(
     terms = {
         "volume": mean(
             volume_cross_entropy(
-                estimate.co_heatmap, truth, disparities, size // estimate.co_heatmap.shape[-1], estimate.marginals.log_sum
+                estimate.co_heatmap,
+                truth,
+                disparities,
+                size // estimate.co_heatmap.shape[-1],
+                estimate.marginals.log_sum,
             )
         ),
         "heatmap": mean(heatmap_cross_entropy(estimate.heatmaps, keypoints).mean(1)),
