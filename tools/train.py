@@ -96,16 +96,17 @@ def main() -> int:
         )
         stage.add_argument("--seed", type=int, default=0, help="of the first pair; give each run another")
         stage.add_argument(
-            "--mirrored",
-            action="store_true",
-            help="show the mirror image of each rendered pair as well: half the rendering",
-        )
-        stage.add_argument(
             "--weights",
             nargs="+",
             default=(),
             metavar="TERM=WEIGHT",
             help="of the losses (docs/training.md); for ablations",
+        )
+    for stage in (sce, end_to_end, estimates):
+        stage.add_argument(
+            "--mirrored",
+            action="store_true",
+            help="show the mirror image of each rendered pair as well: half the rendering",
         )
     for stage in (sce, end_to_end):
         stage.add_argument(
@@ -265,20 +266,25 @@ def train_look(arguments: argparse.Namespace) -> int:
 
 def write_estimates(arguments: argparse.Namespace) -> int:
     import numpy as np
+    import torch
 
+    from rsb_pose_ros.data.mirrored import MirroredToo
     from rsb_pose_ros.data.synthetic.dataset import SyntheticPairsDataset
     from rsb_pose_ros.model import ModelConfig, RSBPose
     from rsb_pose_ros.training.co_keypoints import load_weights
     from rsb_pose_ros.training.estimates import estimate
     from rsb_pose_ros.training.exported_weights import load_start
+    from rsb_pose_ros.training.precision import has_fast_bfloat16
 
     if arguments.start is None:
         raise ValueError("no --start given; expected a checkpoint that the `finish` stage wrote")
     model = RSBPose(ModelConfig.from_yaml(arguments.config))
     load_weights(model, load_start(arguments.start)["average"])
     data = (arguments.data, arguments.shared, arguments.bodies, model.config.image_size)
-    dataset = SyntheticPairsDataset(*data, seed=arguments.seed)
-    found = estimate(model, dataset, arguments.pairs, arguments.within, workers=arguments.workers)
+    rendered = SyntheticPairsDataset(*data, seed=arguments.seed)
+    dataset = MirroredToo(rendered) if arguments.mirrored else rendered
+    mixed = has_fast_bfloat16(torch.device("cpu"))
+    found = estimate(model, dataset, arguments.pairs, arguments.within, workers=arguments.workers, mixed=mixed)
     found.save(arguments.output / "estimates.npz")
     error = 1000 * np.linalg.norm(found.triangulated - found.truth, axis=-1)
     print(f"{len(found)} poses, median error {np.median(error):.0f} mm, in {arguments.output / 'estimates.npz'}")
