@@ -69,7 +69,8 @@ def load(arguments: argparse.Namespace, name: str):  # type: ignore[no-untyped-d
 
     from rsb_pose_ros.data.synthetic.poses import load_poses
 
-    return torch.from_numpy(load_poses(arguments.shared / "mocap" / name, arguments.bodies))
+    split = Path(name).stem
+    return torch.from_numpy(load_poses(arguments.shared / "mocap" / name, arguments.bodies, split=split))
 
 
 def load_network(path: Path):  # type: ignore[no-untyped-def]

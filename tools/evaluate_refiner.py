@@ -115,7 +115,7 @@ def on_clean(arguments: argparse.Namespace, refiner: PoseRefiner) -> dict[str, A
     from rsb_pose_ros.data.synthetic.poses import load_poses
     from rsb_pose_ros.evaluation.refinement import on_clean_poses
 
-    figures = on_clean_poses(load_poses(arguments.mocap, arguments.bodies), refiner.refine)
+    figures = on_clean_poses(load_poses(arguments.mocap, arguments.bodies, split="val"), refiner.refine)
     print(
         f"\n{arguments.mocap.name}, {figures['poses']} clean poses: joints moved by {figures['moved_mm']:.2f} mm on average;"
     )

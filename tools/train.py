@@ -52,7 +52,6 @@ def main() -> int:
         stage.add_argument("--config", type=Path, required=True, help="network configuration, config/models/*.yaml")
         stage.add_argument("--output", type=Path, required=True, help="folder for checkpoints and log")
         stage.add_argument("--threads", type=int, default=os.cpu_count())
-        stage.add_argument("--device", default="cpu")
         stage.add_argument(
             "--shared",
             type=Path,
@@ -60,6 +59,7 @@ def main() -> int:
             help="folder of mocap/ and backgrounds/",
         )
     for stage in (sce, end_to_end, ppt):
+        stage.add_argument("--device", default="cpu", help="cpu (default), cuda or cuda:N")
         stage.add_argument("--steps", type=int, required=stage is ppt, help="of the optimiser")
         stage.add_argument("--batch", type=int)
         stage.add_argument("--rate", type=float, help="learning rate")
@@ -141,8 +141,12 @@ def main() -> int:
     torch.set_flush_denormal(True)
     torch.set_num_threads(getattr(arguments, "threads", 1))
     try:
+        if arguments.stage not in ("sce", "end_to_end") and int(os.environ.get("WORLD_SIZE", "1")) > 1:
+            raise ValueError(f"{arguments.stage} under torchrun; expected one process: they would write the same files")
         return STAGES[arguments.stage](arguments)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and not str(error).startswith("Error(s) in loading state_dict"):
+            raise
         print(f"train: {error}", file=sys.stderr)
         return 2
 
@@ -168,7 +172,7 @@ def train_co_keypoints(arguments: argparse.Namespace) -> int:
         raise ValueError("--prepared with --draw device; expected --draw workers: recorded pairs are not drawn")
     if arguments.mirrored and arguments.prepared:
         raise ValueError("--mirrored with --prepared; expected rendered pairs alone")
-    arguments.steps = arguments.steps or sys.maxsize
+    arguments.steps = sys.maxsize if arguments.steps is None else arguments.steps
     device = distributed.own_device(arguments.device)
     joint = arguments.stage == "end_to_end"
     if joint and arguments.start is None:
@@ -176,20 +180,28 @@ def train_co_keypoints(arguments: argparse.Namespace) -> int:
             "no --start given; expected a checkpoint that the `finish` stage wrote, with both parts trained"
         )
     names = ("steps", "minutes", "batch", "rate", "size", "backbone_rate", "workers", "int8_share")
+    if arguments.steps < 1 or (arguments.minutes is not None and not arguments.minutes > 0):
+        raise ValueError(f"--steps {arguments.steps}, --minutes {arguments.minutes}; expected more than 0")
     config = ModelConfig.from_yaml(arguments.config)
     arguments.size = arguments.size or config.image_size
     weights = LossWeights().changed(arguments.weights)
     plan = Plan(**overrides(arguments, *names), kept=tuple(arguments.kept), end_to_end=joint, weights=weights)
     trainer = CoKeypointTrainer(config, plan, arguments.output, device)
+    trainer.origin = {
+        "arguments": {name: str(value) for name, value in vars(arguments).items()},
+        "data": arguments.data.read_text(),
+    }
     if trainer.resume():
-        print(f"going on from step {trainer.step} of {arguments.output}")
+        done = "; nothing is left to do: it has come to its end" if trainer.progress >= 1 else ""
+        print(f"going on from step {trainer.step} of {arguments.output}{done}")
     elif arguments.start:
         trainer.start_from(arguments.start, arguments.fresh)
     elif getattr(arguments, "blazepose", None):
         start_from_blazepose(trainer.model, arguments.blazepose)
         trainer.average.module.load_state_dict(trainer.model.state_dict())
     # A resumed run must not see its first pairs again, nor processes each other's.
-    seed = arguments.seed + trainer.step * plan.batch * trainer.processes + trainer.rank * PROCESS_SEEDS
+    trainer.share_start()
+    seed = arguments.seed + trainer.seen + trainer.rank * PROCESS_SEEDS
     data = (arguments.data, arguments.shared, arguments.bodies, plan.size)
     if arguments.draw == "device":
         drawn = DrawnOnDevice(*data, plan.batch, device, seed, plan.workers)
@@ -229,7 +241,8 @@ def train_pose_prior(arguments: argparse.Namespace) -> int:
         trainer.start_from(transformer_of(arguments.start))
     mocap = arguments.shared / "mocap"
     poses, held_out = (
-        torch.from_numpy(load_poses(mocap / name, arguments.bodies)) for name in ("train.npz", "val.npz")
+        torch.from_numpy(load_poses(mocap / f"{split}.npz", arguments.bodies, split=split))
+        for split in ("train", "val")
     )
     trainer.run(poses, held_out, recorded)
     return 0

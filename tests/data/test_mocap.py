@@ -71,7 +71,7 @@ def test_limbs_point_where_the_actor_s_do(motions, pack):
 
 
 def test_poses_are_people(shared, pack):
-    poses = load_poses(shared / "mocap/val.npz", BODIES)
+    poses = load_poses(shared / "mocap/val.npz", BODIES, split="val")
     assert poses.dtype == np.float32 and np.isfinite(poses).all()
     assert np.abs(poses[:, INDEX["pelvis"]]).max() < 1e-6
 

@@ -14,7 +14,7 @@ from torch.utils.data import IterableDataset
 
 from rsb_pose_ros.model import ModelConfig
 from rsb_pose_ros.training import checkpoint
-from rsb_pose_ros.training.co_keypoints import CoKeypointTrainer, Plan
+from rsb_pose_ros.training.co_keypoints import MOST_SKIPPED, CoKeypointTrainer, Plan
 from rsb_pose_ros.training.ema import WeightAverage
 from rsb_pose_ros.training.export import example_pair
 from rsb_pose_ros.training.logbook import Logbook
@@ -66,6 +66,65 @@ def test_co_keypoints_learn_and_resume(tmp_path: Path) -> None:
     content = checkpoint.load(tmp_path / "last.pt")
     assert content["config"]["name"] == "rsb_pose_edge" and content["plan"]["steps"] == 10 and content["pairs"] == 10
     assert (tmp_path / "log.jsonl").read_text().count("\n") == 1
+
+
+class Killed(IterableDataset):
+    """The same, until the power goes."""
+
+    def __iter__(self) -> Iterator[dict[str, torch.Tensor]]:
+        pairs = iter(OnePair())
+        for _ in range(7):
+            yield next(pairs)
+        raise KeyboardInterrupt
+
+
+def test_a_killed_run_ends_as_one_that_was_not(tmp_path: Path) -> None:
+    whole = trainer(tmp_path / "whole", 10)
+    whole.run(OnePair())
+    with pytest.raises(KeyboardInterrupt):
+        trainer(tmp_path / "killed", 10).run(Killed())
+    torch.manual_seed(1)
+    resumed = trainer(tmp_path / "killed", 10)
+    assert resumed.resume() and resumed.step == resumed.seen == 5
+    resumed.run(OnePair())
+    ours, theirs = (checkpoint.load(tmp_path / name / "last.pt") for name in ("killed", "whole"))
+    for key in ("model", "average"):
+        assert all(torch.equal(ours[key][name], value) for name, value in theirs[key].items()), key
+    for mine, other in zip(ours["optimiser"]["state"].values(), theirs["optimiser"]["state"].values(), strict=True):
+        assert all(torch.equal(mine[name], value) for name, value in other.items())
+    assert ours["pairs"] == theirs["pairs"] == 10
+
+
+def test_a_resumed_run_takes_the_new_plan_s_rates(tmp_path: Path) -> None:
+    trainer(tmp_path, 10).save()
+    one = trainer(tmp_path, 10)
+    later = CoKeypointTrainer(one.config, replace(one.plan, rate=1e-5), tmp_path)
+    assert later.resume()
+    assert later.optimiser.param_groups[0]["base"] == 1e-5
+
+
+def test_gradients_without_end_change_nothing_and_many_of_them_end_the_run(tmp_path: Path) -> None:
+    one = trainer(tmp_path, 10)
+    batch = {k: v[None] for k, v in next(iter(OnePair())).items()}
+    one.model.heatmaps.weight.register_hook(lambda gradient: gradient * float("inf"))
+    weights = {k: v.clone() for k, v in one.model.state_dict().items()}
+    assert np.isnan(one.train_step(dict(batch))["loss"])
+    assert all(torch.equal(v, weights[k]) for k, v in one.model.state_dict().items())
+    assert all(torch.equal(v, weights[k]) for k, v in one.average.module.state_dict().items())
+    one.skipped = MOST_SKIPPED - 1
+    with pytest.raises(ValueError, match=r"no finite gradient in 50 steps.*last\.pt with a lower --rate"):
+        one.train_step(dict(batch))
+
+
+def test_the_average_runs_its_own_weights(tmp_path: Path) -> None:
+    """The parts that compute in float32 under autocast, too."""
+    one = trainer(tmp_path, 10)
+    pair = example_pair(64)
+    with torch.no_grad():
+        before = one.average.module(*pair).heatmaps
+        one.model.heatmaps.weight.add_(1.0)
+        assert torch.equal(one.average.module(*pair).heatmaps, before)
+        assert not torch.equal(one.model.eval()(*pair).heatmaps, before)
 
 
 def test_parts_of_a_start_can_be_left_out(tmp_path: Path) -> None:
@@ -157,6 +216,12 @@ def train_in_parallel(rank: int, folder: str) -> None:
     os.environ |= {"RANK": str(rank), "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29533"}
     torch.set_num_threads(1)
     one = trainer(Path(folder), 2)
+    if rank == 1:
+        with torch.no_grad():  # as where each process starts from random numbers of its own
+            one.model.second_look.joint.normal_()
+        one.step = 7
+    one.share_start()
+    assert one.step == 0
     batch = {k: v[None] for k, v in next(iter(OnePair())).items()}
     if rank == 1:
         batch["joints"] = batch["joints"] + 0.1

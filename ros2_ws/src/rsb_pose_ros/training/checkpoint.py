@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import subprocess
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import torch
 
 
+@cache
 def code_version() -> str:
-    """The git commit of the code, with '+' when the tree is changed; 'unknown' outside a checkout."""
+    """The git commit of the code, with '+' when the tree is changed; 'unknown' outside a checkout.
+
+    As it was when first asked, which trainers do when they start: a commit made during a run is not what runs.
+    """
     try:
         run = subprocess.run(
             ["git", "describe", "--always", "--dirty=+"], cwd=Path(__file__).parent, capture_output=True, text=True

@@ -40,7 +40,10 @@ TRANSFORMER_RATE_SHARE = 0.3
 LARGEST_NORM = 2.0
 """Of the gradients of one group of parameters."""
 JOINTS_WEIGHT = 2.0
-"""End to end: of the refined joints' error, as much as of the triangulated ones'."""
+"""End to end, unless the plan says otherwise: of the refined joints' error, as much as of the triangulated ones'."""
+SAVE_EVERY_S = 240.0
+MOST_SKIPPED = 50
+"""Steps in a row without a finite gradient, after which a run ends."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +110,10 @@ class CoKeypointTrainer:
     """
 
     def __init__(self, config: ModelConfig, plan: Plan, folder: Path, device: str = "cpu", plain: bool = False) -> None:
+        if plan.end_to_end and plan.weights.joints == 0:
+            plan = replace(plan, weights=replace(plan.weights, joints=JOINTS_WEIGHT))
         self.config, self.plan, self.folder, self.device = config, plan, folder, torch.device(device)
+        checkpoint.code_version()
         self.model = RSBPose(config).to(self.device)
         self.mixed = has_fast_bfloat16(self.device) and not plain
         if not plain:
@@ -132,7 +138,10 @@ class CoKeypointTrainer:
         self.average = WeightAverage(self.model)
         self.rank, self.processes = distributed.start(device)
         self.rounding = self._int8_rounding()
+        self.origin: dict = {}
         self.step = 0
+        self.seen = 0
+        self.skipped = 0
         self.pairs_before = 0
         self.trained_s = 0.0
 
@@ -184,32 +193,45 @@ class CoKeypointTrainer:
         self.pairs_before = content.get("pairs", 0)
 
     def resume(self) -> bool:
-        """Go on from this run's own last checkpoint, if there is one. `trained_s` is this process's clock."""
+        """Go on from this run's own last checkpoint, if there is one, with this plan's rates."""
         path = self.folder / "last.pt"
         if not path.exists():
             return False
-        content = checkpoint.load(path)
+        self._go_on_from(checkpoint.load(path))
+        return True
+
+    def share_start(self) -> None:
+        """Let all processes go on from where the first one is."""
+        if self.processes > 1:
+            self._go_on_from(distributed.from_first(self._state(), self.processes))
+
+    def _go_on_from(self, content: dict) -> None:
         self.model.load_state_dict(content["model"])
         self.average.module.load_state_dict(content["average"])
         self.average.steps = content["step"]
+        rates = [group["base"] for group in self.optimiser.param_groups]
         self.optimiser.load_state_dict(content["optimiser"])
+        for group, rate in zip(self.optimiser.param_groups, rates, strict=True):
+            group["base"] = rate
         self.step, self.pairs_before = content["step"], content["pairs_before"]
-        self.trained_s = content.get("trained_s", 0.0)
-        return True
+        self.seen = content["pairs"] - content["pairs_before"]
+        self.trained_s = content["trained_s"]
+
+    def _state(self) -> dict:
+        """All that a run goes on from. pairs: that the weights have seen, trained_s: by the slowest process's clock."""
+        return {
+            "model": self.model.state_dict(),
+            "average": self.average.module.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "step": self.step,
+            "pairs_before": self.pairs_before,
+            "pairs": self.pairs_before + self.seen,
+            "trained_s": self.trained_s,
+        }
 
     def save(self) -> None:
-        checkpoint.save(
-            self.folder / "last.pt",
-            model=self.model.state_dict(),
-            average=self.average.module.state_dict(),
-            optimiser=self.optimiser.state_dict(),
-            step=self.step,
-            pairs_before=self.pairs_before,
-            pairs=self.pairs_before + self.step * self.plan.batch * self.processes,
-            trained_s=self.trained_s,
-            config=self.config.to_dict(),
-            plan=asdict(self.plan),
-        )
+        record = {"config": self.config.to_dict(), "plan": asdict(self.plan), "origin": self.origin}
+        checkpoint.save(self.folder / "last.pt", **self._state(), **record, processes=self.processes)
 
     def run(self, pairs: IterableDataset) -> None:
         """Train on pairs, which workers make and stack, until the plan is done."""
@@ -220,6 +242,7 @@ class CoKeypointTrainer:
     def run_batches(self, stream: Iterable[dict[str, Tensor]]) -> None:
         """Train until the plan is done; the first process writes the logbook (a line per ten steps) and checkpoints."""
         batches = iter(stream)
+        saved = time.monotonic()
         total = self.plan.steps if math.isinf(self.plan.minutes) else None
         with (
             Logbook(self.folder) if self.rank == 0 else nullcontext() as log,
@@ -230,6 +253,7 @@ class CoKeypointTrainer:
                 batch = next(batches)
                 terms = self.train_step(batch)
                 self.step += 1
+                self.seen += self.plan.batch * self.processes
                 # All processes have to stop after the same step: the slowest clock counts.
                 spent = self.trained_s + time.monotonic() - started
                 self.trained_s = distributed.extreme(spent, self.processes, self.device)
@@ -242,8 +266,10 @@ class CoKeypointTrainer:
                     log.numbers(self.step)
                 if self.step % self.plan.picture_every == 0:
                     log.picture(self.step, *self._look(batch))
-                if self.step % self.plan.save_every == 0 or self.progress >= 1:
+                due = self.step % self.plan.save_every == 0 or time.monotonic() - saved > SAVE_EVERY_S
+                if due or self.progress >= 1:
                     self.save()
+                    saved = time.monotonic()
 
     def _look(self, batch: dict[str, Tensor]) -> tuple[dict[str, Tensor], Estimate]:
         batch = self._on_device(batch)
@@ -270,21 +296,30 @@ class CoKeypointTrainer:
             with torch.set_grad_enabled(self.plan.backbone_rate > 0), self._backbone_of_this_batch():
                 features = self.model.features(batch["crops"])
             estimate = self.model.from_features(features, batch["projections"])
-        weights = replace(self.plan.weights, joints=JOINTS_WEIGHT) if self.plan.end_to_end else self.plan.weights
-        loss, terms = co_keypoint_loss(estimate, targets, self.plan.size, self.config.disparities, weights)
-        lowest = distributed.extreme(float(torch.isfinite(loss)), self.processes, self.device, largest=False)
-        if lowest == 0:
-            # One degenerate batch must not end a run of hours.
-            self.optimiser.zero_grad(set_to_none=True)
-            return terms | {"loss": float("nan")}
+        loss, terms = co_keypoint_loss(estimate, targets, self.plan.size, self.config.disparities, self.plan.weights)
         loss.backward()
         distributed.average_gradients(self.model.parameters(), self.processes)
         # One by one: the backbone's gradients are a hundred times the others', which would hardly move.
         norms = [torch.nn.utils.clip_grad_norm_(g["params"], LARGEST_NORM) for g in self.optimiser.param_groups]
+        # Averaged gradients are finite in all processes or in none.
+        if not all(math.isfinite(norm) for norm in norms):
+            self._skip_step()
+            return terms | {"loss": float("nan")}
+        self.skipped = 0
         self.optimiser.step()
         self.optimiser.zero_grad(set_to_none=True)
         self.average.update(self.model)
         return {"loss": float(loss.detach()), "norm": float(norms[0]), **terms}
+
+    def _skip_step(self) -> None:
+        """One degenerate batch must not end a run of hours, nor ruin its weights; many in a row are no accident."""
+        self.optimiser.zero_grad(set_to_none=True)
+        self.skipped += 1
+        if self.skipped >= MOST_SKIPPED:
+            raise ValueError(
+                f"no finite gradient in {self.skipped} steps, up to step {self.step}; expected some: start again from "
+                f"{self.folder / 'last.pt'} with a lower --rate, or look at the data"
+            )
 
     def _backbone_of_this_batch(self) -> AbstractContextManager:
         """Rounding in int8_share of the batches."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 import torch.distributed
@@ -27,6 +28,15 @@ def start(device: str) -> tuple[int, int]:
     if not torch.distributed.is_initialized():
         torch.distributed.init_process_group("nccl" if device.startswith("cuda") else "gloo")
     return torch.distributed.get_rank(), processes
+
+
+def from_first(content: Any, processes: int) -> Any:
+    """What the first process holds, in all of them: they start from nothing with random numbers of their own."""
+    if processes == 1:
+        return content
+    shared = [content]
+    torch.distributed.broadcast_object_list(shared, src=0)
+    return shared[0]
 
 
 def average_gradients(parameters: Iterable[Tensor], processes: int) -> None:

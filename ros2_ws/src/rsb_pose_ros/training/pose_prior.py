@@ -145,10 +145,11 @@ class PosePriorTrainer:
         self.model.train()
         loss, terms = self.complete(augment(poses)) if pretraining else self.denoise(augment(poses), recorded)
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
-        self.optimiser.step()
+        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        if torch.isfinite(norm):  # one degenerate pose must not ruin the weights
+            self.optimiser.step()
+            self.average.update(self.model)
         self.optimiser.zero_grad(set_to_none=True)
-        self.average.update(self.model)
         return {name: 1000 * float(value.detach()) for name, value in terms.items()}
 
     def complete(self, poses: Tensor) -> tuple[Tensor, dict[str, Tensor]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import MethodType
 from typing import Any
 
 import torch
@@ -30,14 +31,13 @@ def keep_exact(model: RSBPose) -> None:
 
 
 def _in_float32(part: nn.Module) -> None:
-    forward = part.forward
+    part.forward = MethodType(_exact, part)  # a method, so that a copy of the network runs its own parts
 
-    def exact(*inputs: Any) -> Any:
-        first = next(value for value in inputs if isinstance(value, Tensor))
-        with torch.autocast(first.device.type, enabled=False):
-            return forward(*(_widened(value) for value in inputs))
 
-    part.forward = exact  # type: ignore[method-assign]
+def _exact(part: nn.Module, *inputs: Any) -> Any:
+    first = next(value for value in inputs if isinstance(value, Tensor))
+    with torch.autocast(first.device.type, enabled=False):
+        return type(part).forward(part, *(_widened(value) for value in inputs))
 
 
 def _widened(value: Any) -> Any:

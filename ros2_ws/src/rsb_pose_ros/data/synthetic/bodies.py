@@ -60,6 +60,11 @@ class BodyPack:
     def __len__(self) -> int:
         return len(self.vertices)
 
+    def of_split(self, split: str) -> range:
+        """Bodies of train, or of val: the last eighth, which training never sees."""
+        held = len(self) // 8
+        return range(len(self) - held) if split == "train" else range(len(self) - held, len(self))
+
     @property
     def heights(self) -> np.ndarray:
         """(S,) metres, at rest."""

@@ -62,9 +62,7 @@ class SyntheticPairs:
         self.motions = Motions.load(shared / "mocap" / f"{split}.npz")
         self.library = TextureLibrary(shared / "backgrounds", split)
         self.retarget = Retarget(self.motions, self.pack)
-        # The last eighth of the bodies is kept for evaluation.
-        held = len(self.pack) // 8
-        self.bodies = range(len(self.pack) - held) if split == "train" else range(len(self.pack) - held, len(self.pack))
+        self.bodies = self.pack.of_split(split)
         self._regions = lru_cache(maxsize=None)(lambda body: BodyRegions(self.pack, body))
 
     def sample(self, seed: int) -> StereoSample:
