@@ -8,7 +8,16 @@ import numpy as np
 import pytest
 
 from rsb_pose_ros.benchmark import ablation
-from rsb_pose_ros.benchmark.accuracy import judged, markdown, marker, observe_all, ratio, targets, text
+from rsb_pose_ros.benchmark.accuracy import (
+    judged,
+    markdown,
+    marker,
+    mean_up_to_4_m,
+    observe_all,
+    ratio,
+    targets,
+    text,
+)
 from rsb_pose_ros.benchmark.heatmaps import peaks
 from rsb_pose_ros.benchmark.markdown import insert
 from rsb_pose_ros.benchmark.methods import MEDIAPIPE, OURS, PER_VIEW, WITHOUT_PPT, OurNetwork
@@ -85,9 +94,9 @@ def test_ratios_are_of_what_both_found(result):
 
 def test_targets_are_met_or_missed_and_all_can_be_read(result, tmp_path):
     empty = {"pairs": 500, "found": 1, "rate": 0.002, "rate_below_95": 0.01}
-    judged_targets = targets(result, empty)
+    judged_targets = targets(result, {"pairs": 5, "mpjpe_mm": 50.0, "low": 48.0, "high": 52.0}, empty)
     assert [t["met"] for t in judged_targets] == [False, True, True, True, False]
-    assert judged_targets[0]["measured"] == pytest.approx(50)
+    assert judged_targets[0]["measured"] == pytest.approx(50) and "48 to 52" in judged_targets[0]["target"]
     record = {**result, "model": "m", "synthetic_test_version": 2, "false_people": empty, "targets": judged_targets}
     assert MEDIAPIPE in text(record) and "missed" in text(record)
     page = tmp_path / "page.md"
@@ -128,6 +137,19 @@ def test_the_shipped_graph_answers_as_it_does_without_its_heatmaps():
     for ours, plain in zip(found[OURS], OnnxWindows(MODEL, ["cpu"], 1)(crops, cameras)):
         np.testing.assert_allclose(ours, plain, atol=1e-4)
     assert found[PER_VIEW][1].shape == (1, 2, JOINT_COUNT, 2)
+
+
+def test_the_target_counts_people_up_to_four_metres_and_knows_how_sure_it_is():
+    table = observe_all([lambda *_: {OURS: off_by(batch(40), 0.0, 0.0)}], iter([batch(40)]))[OURS]
+    wrong = np.random.default_rng(0).uniform(0, 0.2, 40)
+    table.joints[:, :, 0] += wrong[:, None]
+    table.distance[:] = np.where(np.arange(40) < 30, 3.9, 4.1)
+    found = mean_up_to_4_m(table)
+    assert found["pairs"] == 30 and found["mpjpe_mm"] == pytest.approx(1000 * wrong[:30].mean(), rel=1e-3)
+    assert found["low"] < found["mpjpe_mm"] < found["high"]
+    deviation = 1000 * wrong[:30].std() / np.sqrt(30)
+    assert found["high"] - found["low"] == pytest.approx(2 * 1.96 * deviation, rel=0.2)
+    assert mean_up_to_4_m(table.only(np.zeros(40, bool)))["pairs"] == 0
 
 
 def test_a_rate_of_nothing_is_known_from_below():

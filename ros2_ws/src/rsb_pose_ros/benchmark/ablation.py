@@ -26,6 +26,7 @@ SHOWN = (
     ("joint", "visible", "visible"),
     ("joint", "behind the body", "behind the body"),
     ("joint", "behind an object", "behind an object"),
+    ("distance", "0–1.5 m", "0–1.5 m"),
     ("distance", "1.5–2.5 m", "1.5–2.5 m"),
     ("distance", "2.5–3.5 m", "2.5–3.5 m"),
     ("distance", "3.5–7 m", "3.5–7 m"),

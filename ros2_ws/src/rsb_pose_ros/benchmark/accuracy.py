@@ -32,8 +32,9 @@ from rsb_pose_ros.evaluation.breakdown import BY_OBJECT, VISIBLE, WindowTable, b
 from rsb_pose_ros.landmarks import COMPARED, OWN_LANDMARK
 from rsb_pose_ros.skeleton import JOINT_COUNT, JOINT_NAMES
 
-TARGET_DISTANCE_M, TARGET_BASELINE_M = 4.0, (0.1, 0.15)
-"""What "up to 4 m at a baseline of 0.12 m" is taken from."""
+TARGET_DISTANCE_M, TARGET_BASELINE_M = 4.0, 0.12
+NEAR_TARGET_M = (0.1, 0.15)
+"""Baselines of the rows that compare methods near the target; the target itself is measured on rigs of 0.12 m."""
 RESAMPLES = 1000
 AGAINST_HEATMAPS = "disparity error, co-keypoints / per-view heatmaps, median"
 AGAINST_MEDIAPIPE = "3D error, ours / MediaPipe ×2, median"
@@ -73,6 +74,9 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
             process = stack.enter_context(MediaPipePose(make_environment(), still=True))
             methods.append(MediaPipeOnEachView(process))
         tables = observe_all(methods, _batches(test_set, arguments.pairs))
+    data = (arguments.definition, arguments.shared, arguments.bodies)
+    of_target = SyntheticTestSet(*data, baseline=TARGET_BASELINE_M, size=ours.size)
+    at_target = mean_up_to_4_m(observe_all([ours], _batches(of_target, arguments.pairs))[OURS])
     false_people = _false_people(arguments, test_set) if arguments.empty else None
     figures_of_methods = judged(tables)
     return {
@@ -80,8 +84,9 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         "model": ours.name,
         "synthetic_test_version": test_set.definition.version,
         **figures_of_methods,
+        "at_target": at_target,
         "false_people": false_people,
-        "targets": targets(figures_of_methods, false_people),
+        "targets": targets(figures_of_methods, at_target, false_people),
     }
 
 
@@ -119,7 +124,6 @@ def judged(tables: dict[str, WindowTable]) -> dict[str, Any]:
             "compared_joints": breakdown(compared),
             "target_range": figures(compared.only(in_target_range(compared))),
             "all_joints": breakdown(table) if name != MEDIAPIPE else None,
-            "all_joints_target_range": figures(table.only(in_target_range(table))) if name != MEDIAPIPE else None,
         }
     return {
         "pairs": int(everybody.present.sum()),
@@ -132,8 +136,23 @@ def judged(tables: dict[str, WindowTable]) -> dict[str, Any]:
 def in_target_range(table: WindowTable) -> np.ndarray:
     """(N,) bool: pairs of a person up to 4 m away, taken at a baseline of about 0.12 m."""
     baseline = -table.projections[:, 1, 0, 3] / table.projections[:, 1, 0, 0]
-    near = np.nan_to_num(table.distance, nan=np.inf) <= TARGET_DISTANCE_M
-    return table.present & near & (baseline >= TARGET_BASELINE_M[0]) & (baseline < TARGET_BASELINE_M[1])
+    return _near(table) & (baseline >= NEAR_TARGET_M[0]) & (baseline < NEAR_TARGET_M[1])
+
+
+def _near(table: WindowTable) -> np.ndarray:
+    return table.present & (np.nan_to_num(table.distance, nan=np.inf) <= TARGET_DISTANCE_M)
+
+
+def mean_up_to_4_m(table: WindowTable, resamples: int = RESAMPLES) -> dict[str, float]:
+    """{"pairs", "mpjpe_mm", "low", "high"} of all joints of people up to 4 m away; 95 % interval, pairs drawn anew."""
+    errors = 1000 * _error(table.only(_near(table)))
+    rows = [row[np.isfinite(row)] for row in errors if np.isfinite(row).any()]
+    if not rows:
+        return {"pairs": 0} | dict.fromkeys(("mpjpe_mm", "low", "high"), float("nan"))
+    sums, counts = (np.array([f(row) for row in rows], float) for f in (np.sum, len))
+    drawn = np.random.default_rng(0).integers(0, len(rows), (resamples, len(rows)))
+    low, high = np.percentile(sums[drawn].sum(1) / counts[drawn].sum(1), (2.5, 97.5))
+    return {"pairs": len(rows), "mpjpe_mm": sums.sum() / counts.sum(), "low": float(low), "high": float(high)}
 
 
 def comparisons(tables: dict[str, WindowTable]) -> dict[str, dict[str, Any]]:
@@ -166,15 +185,17 @@ def comparisons(tables: dict[str, WindowTable]) -> dict[str, dict[str, Any]]:
     return found
 
 
-def targets(result: dict[str, Any], false_people: dict[str, float] | None) -> list[dict[str, Any]]:
+def targets(
+    result: dict[str, Any], at_target: dict[str, float], false_people: dict[str, float] | None
+) -> list[dict[str, Any]]:
     """What is aimed at: [{"target", "measured", "limit", "met"}], lower is better; without what was not measured."""
     compared = result["comparisons"]
-    near = result["methods"][OURS]["all_joints_target_range"]
+    name = (
+        f"MPJPE of all joints up to 4 m at a baseline of {TARGET_BASELINE_M:g} m ({at_target['pairs']} pairs, with 95 % "
+        f"certainty {at_target['low']:.0f} to {at_target['high']:.0f}), mm"
+    )
     wanted = {
-        f"MPJPE of all joints up to 4 m at a baseline of 0.10–0.15 m ({near['pairs']} pairs), mm": (
-            near["mpjpe_mm"],
-            45.0,
-        ),
+        name: (at_target["mpjpe_mm"], 45.0),
         AGAINST_MEDIAPIPE: (compared.get(AGAINST_MEDIAPIPE, {}).get("ratio"), 0.5),
         AGAINST_HEATMAPS: (compared.get(AGAINST_HEATMAPS, {}).get("ratio"), 0.7),
         HIDDEN_WITH_PPT: (compared[HIDDEN_WITH_PPT]["ratio"], 0.85),
