@@ -10,6 +10,8 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -19,7 +21,7 @@ import pytest
 from rsb_pose_ros.inference import EngineSettings, ModelError
 from rsb_pose_ros.inference import engine as module
 from rsb_pose_ros.inference import gpu as nvidia
-from rsb_pose_ros.inference.card import STEREO_POSE
+from rsb_pose_ros.inference.card import STEREO_POSE, read_card
 from rsb_pose_ros.inference.engine import TENSORRT, ensure_built
 from rsb_pose_ros.inference.session import ModelSession
 from tests.inference.blob_model import write_blob_model
@@ -30,6 +32,7 @@ import os, signal, time
 from pathlib import Path
 __version__ = "0"
 class SessionOptions: pass
+def set_default_logger_severity(level): pass
 class InferenceSession:
     def __init__(self, path, options, providers, enable_fallback):
         assert Path(path).is_file() and enable_fallback == 0
@@ -42,6 +45,9 @@ class InferenceSession:
         if build == "out of memory": os.kill(os.getpid(), signal.SIGKILL)
         if build == "hangs": time.sleep(60)
         if build == "slow": time.sleep(0.5)
+        said = "number of subgraphs running on TensorRT execution provider is 3"
+        if build == "pieces": print("[TensorRT EP] Graph is partitioned and", said)
+        if build == "whole": print("[TensorRT EP] Whole graph will run on TensorRT execution provider")
         if build == "dropped": self.providers.remove("TensorrtExecutionProvider")
         self.made = build != "nothing"
     def get_providers(self): return self.providers
@@ -118,6 +124,54 @@ def test_a_build_that_comes_to_nothing_is_an_error(stand_in, model, wanted, buil
     assert not module.is_complete(folder_of(wanted))
 
 
+@pytest.mark.parametrize(("build", "parts"), [("pieces", 4), ("whole", 1), ("works", None)])
+def test_a_graph_that_tensorrt_takes_in_pieces_is_warned_of_at_every_start(stand_in, model, wanted, log, build, parts):
+    stand_in(build)
+    assert ensure_built(model, wanted)
+    assert json.loads((folder_of(wanted) / "engine.json").read_text())["parts"] == parts
+    said = "TensorRT takes blob.onnx in 3 pieces and leaves the rest to the next provider"
+    assert (said in log.text) is (build == "pieces")
+    log.clear()
+    assert not ensure_built(model, wanted)
+    assert (said in log.text) is (build == "pieces")
+
+
+def test_an_engine_that_cannot_be_used_is_built_anew_once(stand_in, monkeypatch, model, tmp_path, log):
+    real, tries = onnxruntime.InferenceSession, []
+
+    def session(path, options, providers, enable_fallback):
+        tries.append(providers[0][0])
+        if len(tries) in (2, 4, 5):
+            raise RuntimeError("cannot deserialise the engine")
+        made = real(path, options, providers=[CPU])
+        made.get_providers = lambda: [name for name, _ in providers]
+        return made
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", session)
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: [TENSORRT, CPU])
+    stand_in("works")
+    start = partial(
+        ModelSession, model, STEREO_POSE, providers=["tensorrt", "cpu"], engines=EngineSettings(tmp_path / "cache")
+    )
+    start()
+    start()
+    assert "cannot be used, and is built anew" in log.text and len(tries) == 3
+    (folder,) = (tmp_path / "cache").iterdir()
+    assert (folder / "built").read_text() == "once once "
+    with pytest.raises(ModelError, match="cannot deserialise the engine"):
+        start()
+    assert len(tries) == 5, "once is enough"
+
+
+def test_int8_is_allowed_where_the_file_brings_its_ranges(tmp_path, model):
+    card = read_card(model, STEREO_POSE)
+    engines = EngineSettings(tmp_path)
+    assert engines.for_card(card).options("abc")["trt_int8_enable"] is False
+    quantized = replace(card, configuration={"quantization": {"target": "jetson"}})
+    assert engines.for_card(quantized).options("abc")["trt_int8_enable"] is True
+    assert EngineSettings(tmp_path, int8=False).for_card(quantized).int8 is False
+
+
 def test_other_providers_build_nothing(model, log):
     ensure_built(model, [("CUDAExecutionProvider", {}), (CPU, {})])
     ensure_built(model, [(TENSORRT, {"trt_engine_cache_enable": False})])
@@ -189,14 +243,15 @@ def test_auto_goes_on_where_no_engine_can_be_built(stand_in, tensorrt_on_this_co
 
 
 def test_an_engine_is_kept_apart_from_all_that_it_does_not_fit(tmp_path, monkeypatch):
-    def folder(model_hash="a" * 64, extra=None, **settings):
-        return EngineSettings(tmp_path, **settings).folder(model_hash, extra)
+    def folder(model_hash="a" * 64, extra=None, name="", **settings):
+        return EngineSettings(tmp_path, **settings).folder(model_hash, extra, name)
 
     monkeypatch.setattr(module, "gpu", lambda device: f"Orin {device} sm_87")
     monkeypatch.setattr(module, "tensorrt_version", lambda: "10.3.0")
     folders = [
         folder(),
         folder("b" * 64),
+        folder(name="a_copy"),
         folder(fp16=False),
         folder(int8=False),
         folder(fp16=False, int8=False),
@@ -211,7 +266,7 @@ def test_an_engine_is_kept_apart_from_all_that_it_does_not_fit(tmp_path, monkeyp
     folders.append(folder())
     monkeypatch.setattr(onnxruntime, "__version__", "9.9.9")
     folders.append(folder())
-    assert len(set(folders)) == 10
+    assert len(set(folders)) == 11
 
 
 def test_engines_lie_in_the_user_s_cache_unless_told_otherwise(tmp_path, monkeypatch):

@@ -74,6 +74,40 @@ def test_whether_a_gpu_really_runs_decides(model, monkeypatch, starts, expected)
     assert ran(model, providers=["auto"]) == expected
 
 
+def test_a_twin_of_other_weights_is_refused(model):
+    edit(model, configuration={"quantization": {"float32_sha256": "a" * 64}})
+    assert ran(model) == "int8_cpu.onnx", "nothing is known of the other's"
+    edit(model.with_name("int8_cpu.onnx"), configuration={"quantization": {"float32_sha256": "a" * 64}})
+    assert ran(model) == "int8_cpu.onnx"
+    edit(model.with_name("int8_cpu.onnx"), configuration={"quantization": {"float32_sha256": "b" * 64}})
+    with pytest.raises(ModelError, match=r"int8_cpu\.onnx: was quantized from other weights \(bbb.*quantize both"):
+        ran(model)
+
+
+def test_cuda_without_tensorrt_runs_the_float_file(tmp_path, model, monkeypatch, caplog):
+    real = onnxruntime.InferenceSession
+
+    def session(path, options, providers, enable_fallback):
+        made = real(path, options, providers=[CPU])
+        made.get_providers = lambda: [name for name, _ in providers]
+        return made
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", session)
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: [CUDA, CPU])
+    caplog.set_level("INFO", "rsb_pose_ros")
+    assert ran(model, providers=["auto"]) == "int8.onnx", "it is not known what the file was made of"
+    origin = write_blob_model(tmp_path, "float")
+    sha256 = json.loads(origin.with_suffix(".json").read_text())["sha256"]
+    edit(model, configuration={"quantization": {"float32_sha256": "0" * 64}})
+    assert ran(model, providers=["auto"]) == "int8.onnx", "that file is not here"
+    edit(model, configuration={"quantization": {"float32_sha256": sha256}})
+    (tmp_path / "broken.json").write_text("[")
+    assert sha256 in {json.loads(p.read_text())["sha256"] for p in tmp_path.glob("[!b]*.json")}
+    assert ran(model, providers=["auto"]) in ("float.onnx", "int8_cpu.onnx")  # one graph in all of these files
+    assert "CUDA without TensorRT computes no INT8: taking" in caplog.text
+    assert ran(model, providers=["auto"], exact=True) == "int8.onnx"
+
+
 def test_the_key_may_stand_with_what_is_said_of_the_quantization(tmp_path):
     write_blob_model(tmp_path, "other")
     model = edit(write_blob_model(tmp_path), configuration={"quantization": {"cpu_twin": "other.onnx"}})

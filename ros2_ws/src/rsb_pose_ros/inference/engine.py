@@ -18,14 +18,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnxruntime
 
-from rsb_pose_ros.inference.card import ModelError
+from rsb_pose_ros.inference.card import ModelCard, ModelError
 from rsb_pose_ros.inference.gpu import gpu, tensorrt_version
 
 TENSORRT = "TensorrtExecutionProvider"
@@ -38,6 +38,8 @@ COMPLETE = "engine.json"
 BUILD_LOG = "build.log"
 
 _PROGRAM = f"import json, sys; from {__name__} import build; build(json.loads(sys.argv[1]))"
+_WHOLE = re.compile(r"Whole graph will run on TensorRT")
+_PARTITIONED = re.compile(r"number of subgraphs running on TensorRT \w+ provider is (\d+)")
 _PR_SET_PDEATHSIG = 1
 _NUMPY = {
     "tensor(uint8)": np.uint8,
@@ -59,9 +61,15 @@ class EngineSettings:
     fp16: bool = True
     int8: bool = True
 
-    def folder(self, model_hash: str, extra: dict[str, Any] | None = None) -> Path:
+    def for_card(self, card: ModelCard) -> EngineSettings:
+        """The same for one model: INT8 is allowed where the file brings its ranges along. TensorRT would look for a
+        calibration of a file without Q/DQ nodes, and build nothing."""
+        return replace(self, int8=self.int8 and bool(card.configuration.get("quantization")))
+
+    def folder(self, model_hash: str, extra: dict[str, Any] | None = None, name: str = "") -> Path:
         """Where one model's engine is kept: named after all that an engine depends on, so that it is built anew where
-        any of it changes: the model's hash, versions of ONNX Runtime and TensorRT, GPU, precisions, other options.
+        any of it changes: the model's hash and name (ONNX Runtime finds engines by the latter), versions of ONNX Runtime
+        and TensorRT, GPU, precisions, other options.
 
         extra: options beyond ours. The folder need not exist.
         """
@@ -70,6 +78,7 @@ class EngineSettings:
         extra = extra or {}
         parts = [
             model_hash[:16],
+            *([name] if name else []),
             f"ort{onnxruntime.__version__}",
             f"trt{tensorrt_version() or '-unknown'}",
             gpu(int(extra.get("device_id", 0))) or "gpu-unknown",
@@ -79,9 +88,9 @@ class EngineSettings:
             parts.append(hashlib.sha256(json.dumps(extra, sort_keys=True, default=str).encode()).hexdigest()[:8])
         return base / re.sub(r"[^a-z0-9.-]+", "-", "-".join(parts).lower()).strip("-")
 
-    def options(self, model_hash: str, extra: dict[str, Any] | None = None) -> dict[str, Any]:
+    def options(self, model_hash: str, extra: dict[str, Any] | None = None, name: str = "") -> dict[str, Any]:
         """Options of ONNX Runtime's TensorRT provider; `extra` wins over ours. Makes the folder; raises ModelError."""
-        folder = self.folder(model_hash, extra)
+        folder = self.folder(model_hash, extra, name)
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -107,19 +116,19 @@ def _unwritable(folder: Path, error: OSError) -> ModelError:
 
 def ensure_built(
     model: Path, providers: Sequence[tuple[str, dict[str, Any]]], threads: int = 0, every: float | None = None
-) -> None:
+) -> bool:
     """Build the engine of a model unless it lies in the cache, and say so: at the start, every so many seconds, at the end.
 
-    Nothing to do without TensorRT, or with its cache switched off. Raises ModelError when the building process fails,
-    with its last words, or makes no engine.
+    Returns whether it was built now. Nothing to do without TensorRT, or with its cache switched off. Raises ModelError
+    when the building process fails, with its last words, or makes no engine.
     """
-    options = dict(providers).get(TENSORRT)
-    if options is None or not options.get("trt_engine_cache_enable"):
-        return
-    folder = Path(str(options["trt_engine_cache_path"]))
+    folder = _cache_of(providers)
+    if folder is None:
+        return False
     if is_complete(folder):
         LOG.info("TensorRT engine of %s: from %s", model.name, folder)
-        return
+        _warn_of_parts(model, folder)
+        return False
     # Warnings: seen by those, too, who have set up no logging, and who wait.
     LOG.warning("building the TensorRT engine of %s in %s, this takes minutes the first time", model.name, folder)
     started = time.monotonic()
@@ -138,9 +147,61 @@ def ensure_built(
             f"model {model}: TensorRT made no engine in {folder}; it takes no part of this graph, so that all of it would "
             "run elsewhere: see tools/check_tensorrt.py, or ask for another provider"
         )
-    record = {"model": model.name, "seconds": round(seconds, 1), "gpu": gpu(), "tensorrt": tensorrt_version()}
+    record = {
+        "model": model.name,
+        "seconds": round(seconds, 1),
+        "gpu": gpu(),
+        "tensorrt": tensorrt_version(),
+        "parts": _parts((folder / BUILD_LOG).read_text(errors="replace")),
+    }
     (folder / COMPLETE).write_text(json.dumps(record) + "\n", encoding="utf-8")
     LOG.info("the TensorRT engine of %s is built, after %.0f s", model.name, seconds)
+    _warn_of_parts(model, folder)
+    return True
+
+
+def discard(model: Path, providers: Sequence[tuple[str, dict[str, Any]]]) -> bool:
+    """Take a model's engine out of the cache, so that it is built anew; whether there was one."""
+    folder = _cache_of(providers)
+    if folder is None or not is_complete(folder):
+        return False
+    LOG.warning("the TensorRT engine of %s in %s cannot be used, and is built anew", model.name, folder)
+    (folder / COMPLETE).unlink()
+    for engine in folder.glob("*.engine"):
+        engine.unlink()
+    return True
+
+
+def _cache_of(providers: Sequence[tuple[str, dict[str, Any]]]) -> Path | None:
+    """The folder of the engine; None without TensorRT, or with its cache switched off."""
+    options = dict(providers).get(TENSORRT)
+    if options is None or not options.get("trt_engine_cache_enable"):
+        return None
+    return Path(str(options["trt_engine_cache_path"]))
+
+
+def _parts(log: str) -> int | None:
+    """Into how many pieces the graph fell of which TensorRT runs each, with others between; 1: all of it. None: unsaid."""
+    if _WHOLE.search(log):
+        return 1
+    partitioned = _PARTITIONED.findall(log)
+    return int(partitioned[-1]) + 1 if partitioned else None
+
+
+def _warn_of_parts(model: Path, folder: Path) -> None:
+    """A graph that TensorRT takes in pieces runs, and is slow: nobody would know."""
+    try:
+        parts = json.loads((folder / COMPLETE).read_text(encoding="utf-8")).get("parts")
+    except (OSError, ValueError, AttributeError):
+        return
+    if isinstance(parts, int) and parts > 1:
+        LOG.warning(
+            "TensorRT takes %s in %d pieces and leaves the rest to the next provider, which is slow: "
+            "tools/check_tensorrt.py names operators that it does not take, %s what it said itself",
+            model.name,
+            parts - 1,
+            folder / BUILD_LOG,
+        )
 
 
 def is_complete(folder: Path) -> bool:
@@ -192,6 +253,7 @@ def build(order: dict[str, Any]) -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != order["parent"]:
         sys.exit("the process that wanted the engine is gone")
+    onnxruntime.set_default_logger_severity(1)  # how much of the graph TensorRT takes is said at this level
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = order["threads"]
     options.log_severity_level = 2

@@ -39,6 +39,8 @@ def resolve(providers: str | Sequence[str | Provider] | None) -> list[list[Provi
     if wanted == ["auto"]:
         known = _automatic()
         return [[(name, {}) for name in known[i:]] for i in range(len(known))]
+    if "auto" in wanted:
+        raise ModelError(f"execution providers {wanted}: auto stands alone; expected [auto], or the providers by name")
     available = onnxruntime.get_available_providers()
     resolved: list[Provider] = []
     for entry in wanted:

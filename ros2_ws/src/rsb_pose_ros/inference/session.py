@@ -10,10 +10,10 @@ import numpy as np
 import onnxruntime
 
 from rsb_pose_ros.inference.card import ModelCard, ModelError, Tensor, check_contract, expected_contract, read_card
-from rsb_pose_ros.inference.engine import TENSORRT, EngineSettings, ensure_built, try_out
+from rsb_pose_ros.inference.engine import TENSORRT, EngineSettings, discard, ensure_built, try_out
 from rsb_pose_ros.inference.gpu import gpu
-from rsb_pose_ros.inference.providers import Provider, check_running, only_cpu, resolve
-from rsb_pose_ros.inference.twins import cpu_twin
+from rsb_pose_ros.inference.providers import CUDA, Provider, check_running, only_cpu, resolve
+from rsb_pose_ros.inference.twins import cpu_twin, float_twin
 
 LOG = logging.getLogger(__name__)
 
@@ -43,7 +43,8 @@ class ModelSession:
         """providers: see providers.resolve; threads: CPU threads, 0 leaves the number to ONNX Runtime.
 
         engines: how TensorRT builds its engines and where they are kept. exact_model: run this very file; otherwise, where
-        nothing but the CPU runs, the twin for CPUs that its card names (twins.cpu_twin).
+        nothing but the CPU runs, the twin for CPUs that its card names, and where CUDA runs without TensorRT, the float32
+        file that it was made of (twins).
         """
         if threads < 0:
             raise ValueError(f"threads is {threads}; expected 0 (ONNX Runtime chooses) or a positive number")
@@ -59,11 +60,8 @@ class ModelSession:
         """Start on the first providers that really run; say why better ones do not. The last failure is raised."""
         for wanted in attempts:
             self.path, self.card = model, read_card(model, self._task)
-            if not exact and only_cpu(wanted) and (twin := cpu_twin(model, self.card)):
-                LOG.info(
-                    "only the CPU runs: taking %s instead of %s, as its card says (exact_model)", twin.name, model.name
-                )
-                self.path, self.card = twin, read_card(twin, self._task)
+            if not exact:
+                self._take_twin(model, wanted)
             try:
                 self._session = self._start(wanted)
                 return
@@ -72,13 +70,32 @@ class ModelSession:
                     raise
                 LOG.warning("%s does not run, trying the next: %s", wanted[0][0], error)
 
+    def _take_twin(self, model: Path, wanted: list[Provider]) -> None:
+        """The file that suits the providers better, if there is one beside the model."""
+        if only_cpu(wanted):
+            twin, why = cpu_twin(model, self.card, self._task), "only the CPU runs"
+        elif wanted[0][0] == CUDA:
+            twin, why = float_twin(model, self.card), "CUDA without TensorRT computes no INT8"
+        else:
+            return
+        if twin is not None:
+            LOG.info("%s: taking %s instead of %s (exact_model)", why, twin.name, model.name)
+            self.path, self.card = twin, read_card(twin, self._task)
+
     def _start(self, wanted: list[Provider]) -> onnxruntime.InferenceSession:
+        engines = self._engines.for_card(self.card)
         wanted = [
-            (name, self._engines.options(self.card.sha256, options) if name == TENSORRT else options)
+            (name, engines.options(self.card.sha256, options, self.path.stem) if name == TENSORRT else options)
             for name, options in wanted
         ]
-        ensure_built(self.path, wanted, self._threads)
-        session = _load(self.path, wanted, self._threads)
+        fresh = ensure_built(self.path, wanted, self._threads)
+        try:
+            session = _load(self.path, wanted, self._threads)
+        except ModelError:
+            if fresh or not discard(self.path, wanted):
+                raise
+            ensure_built(self.path, wanted, self._threads)
+            session = _load(self.path, wanted, self._threads)
         check_running(wanted, list(session.get_providers()), self.path)
         if not only_cpu(wanted):
             self._try_out(session, wanted)
