@@ -14,7 +14,6 @@ examples:
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -46,15 +45,17 @@ def main() -> int:
     parser.add_argument("--json", type=Path, help="write the figures there")
     parser.add_argument("--picture", type=Path, help="every person, a row per model")
     arguments = parser.parse_args()
+    from rsb_pose_ros.evaluation.report import write_json
+    from rsb_pose_ros.inference import ModelError
+
     try:
         result = measure(arguments)
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, ModelError) as error:
         print(f"evaluate_photographs: {error}", file=sys.stderr)
         return 2
     print(text(result))
     if arguments.json:
-        arguments.json.parent.mkdir(parents=True, exist_ok=True)
-        arguments.json.write_text(json.dumps(result, indent=2) + "\n")
+        write_json(result, arguments.json)
     return 0
 
 

@@ -16,7 +16,6 @@ exit codes: 0 measured, 2 something was missing
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 from collections.abc import Iterator
@@ -47,17 +46,19 @@ def main() -> int:
     parser.add_argument("--providers", nargs="+", default=["auto"])
     parser.add_argument("--threads", type=int, default=0, help="of ONNX Runtime; 0 leaves it to it")
     arguments = parser.parse_args()
+    from rsb_pose_ros.evaluation.report import write_json
+    from rsb_pose_ros.inference import ModelError
+
     try:
         result = measure(arguments)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, ModelError) as error:
         print(f"evaluate_synthetic: {error}", file=sys.stderr)
         return 2
     from rsb_pose_ros.evaluation.breakdown import text
 
     print(text(result))
     if arguments.json:
-        arguments.json.parent.mkdir(parents=True, exist_ok=True)
-        arguments.json.write_text(json.dumps(result, indent=2) + "\n")
+        write_json(result, arguments.json)
     return 0
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
+import cv2
 import numpy as np
 import pytest
 
 from rsb_pose_ros.benchmark import ablation
 from rsb_pose_ros.benchmark.accuracy import (
+    enlarged,
     judged,
     markdown,
     marker,
@@ -20,9 +23,10 @@ from rsb_pose_ros.benchmark.accuracy import (
 )
 from rsb_pose_ros.benchmark.heatmaps import peaks
 from rsb_pose_ros.benchmark.markdown import insert
-from rsb_pose_ros.benchmark.methods import MEDIAPIPE, OURS, PER_VIEW, WITHOUT_PPT, OurNetwork
+from rsb_pose_ros.benchmark.methods import MEDIAPIPE, OURS, PER_VIEW, WITHOUT_PPT, MediaPipeOnEachView, OurNetwork
 from rsb_pose_ros.benchmark.whole_pictures import upper_rate
 from rsb_pose_ros.evaluation.onnx_windows import OnnxWindows
+from rsb_pose_ros.landmarks import LANDMARKS_OF_JOINTS
 from rsb_pose_ros.skeleton import JOINT_COUNT
 from rsb_pose_ros.stereo import project
 from tests.inference.blob_scene import standing_at
@@ -150,6 +154,49 @@ def test_the_target_counts_people_up_to_four_metres_and_knows_how_sure_it_is():
     deviation = 1000 * wrong[:30].std() / np.sqrt(30)
     assert found["high"] - found["low"] == pytest.approx(2 * 1.96 * deviation, rel=0.2)
     assert mean_up_to_4_m(table.only(np.zeros(40, bool)))["pairs"] == 0
+
+
+def test_larger_windows_show_the_same_pairs():
+    small, large = batch(3), batch(3)
+    size, side = small["crops"].shape[2], 2 * small["crops"].shape[2]
+    generator = np.random.default_rng(0)
+    small["crops"] = generator.integers(0, 255, small["crops"].shape).astype(np.uint8)
+    large["crops"] = generator.integers(0, 255, (3, 2, side, side, 3)).astype(np.uint8)
+    large["projections"][:, :, :2] *= 2
+    large["projections"][:, :, :2, 2] += 0.5
+    large["joints"][1] += 0.5  # another person
+    crops, cameras = enlarged(small, large).values()
+    np.testing.assert_array_equal(crops[[0, 2]], large["crops"][[0, 2]])
+    np.testing.assert_allclose(cameras, large["projections"])
+    assert (crops[1] != large["crops"][1]).any()
+    for view in range(2):
+        again = cv2.resize(crops[1, view], (size, size), interpolation=cv2.INTER_AREA).astype(int)
+        assert np.abs(again - small["crops"][1, view]).mean() < 25
+
+
+def test_mediapipe_s_answer_comes_in_the_pixels_of_our_windows():
+    truth = batch(2)
+    cameras = truth["projections"].copy()
+    cameras[:, :, :2] *= 2
+    cameras[:, :, :2, 2] += 0.5
+    seen = iter(2 * truth["keypoints"] + 0.5)
+    landmarks = list(LANDMARKS_OF_JOINTS.values())
+
+    class Process:
+        def ask(self, left, right):
+            assert left.shape == (2 * SIZE, 2 * SIZE, 3)
+            found = np.zeros((2, 33, 3))
+            keypoints = next(seen)
+            for joint, of in enumerate(landmarks):
+                if len(of) == 1:
+                    found[:, of[0]] = np.concatenate([keypoints[:, joint], np.ones((2, 1))], 1)
+            return SimpleNamespace(landmarks=found)
+
+    method = MediaPipeOnEachView(Process(), SIZE)
+    joints, keypoints, _ = method(np.zeros((1, 2, 2 * SIZE, 2 * SIZE, 3), np.uint8), cameras[:1])[MEDIAPIPE]
+    single = [joint for joint, of in enumerate(landmarks) if len(of) == 1]
+    np.testing.assert_allclose(keypoints[0][:, single], truth["keypoints"][0][:, single], atol=1e-3)
+    np.testing.assert_allclose(joints[0, single], truth["joints"][0, single], atol=1e-3)
 
 
 def test_a_rate_of_nothing_is_known_from_below():

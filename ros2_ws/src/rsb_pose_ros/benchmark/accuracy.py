@@ -10,6 +10,7 @@ import argparse
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import fields
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from rsb_pose_ros.benchmark.frozen_pairs import ROOT, add_test_data
 from rsb_pose_ros.benchmark.markdown import table as markdown_table
 from rsb_pose_ros.benchmark.mediapipe_process import MediaPipePose, make_environment
 from rsb_pose_ros.benchmark.methods import (
+    LARGE,
     MEDIAPIPE,
     OURS,
     PER_VIEW,
@@ -36,6 +38,10 @@ TARGET_DISTANCE_M, TARGET_BASELINE_M = 4.0, 0.12
 NEAR_TARGET_M = (0.1, 0.15)
 """Baselines of the rows that compare methods near the target; the target itself is measured on rigs of 0.12 m."""
 RESAMPLES = 1000
+LARGER = 2
+"""Windows for MediaPipe have so many times the pixels across: about what a camera of 1280 × 720 would give it."""
+SAME_M = 1e-4
+WINDOWS = ("crops", "projections")
 AGAINST_HEATMAPS = "disparity error, co-keypoints / per-view heatmaps, median"
 AGAINST_MEDIAPIPE = "3D error, ours / MediaPipe ×2, median"
 HIDDEN_WITH_PPT = "3D error of hidden joints, with PPT / without, mean"
@@ -70,11 +76,13 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     test_set = SyntheticTestSet(arguments.definition, arguments.shared, arguments.bodies, size=ours.size)
     with ExitStack() as stack:
         methods: list[Method] = [ours]
+        large = None
+        data = (arguments.definition, arguments.shared, arguments.bodies)
         if not arguments.without_mediapipe:
             process = stack.enter_context(MediaPipePose(make_environment(), still=True))
-            methods.append(MediaPipeOnEachView(process))
-        tables = observe_all(methods, _batches(test_set, arguments.pairs))
-    data = (arguments.definition, arguments.shared, arguments.bodies)
+            methods.append(MediaPipeOnEachView(process, ours.size))
+            large = SyntheticTestSet(*data, size=LARGER * ours.size)
+        tables = observe_all(methods, _batches(test_set, arguments.pairs, large))
     of_target = SyntheticTestSet(*data, baseline=TARGET_BASELINE_M, size=ours.size)
     at_target = mean_up_to_4_m(observe_all([ours], _batches(of_target, arguments.pairs))[OURS])
     false_people = _false_people(arguments, test_set) if arguments.empty else None
@@ -90,14 +98,36 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def _batches(test_set: Any, pairs: int) -> Iterator[dict[str, np.ndarray]]:
+def _batches(test_set: Any, pairs: int, large: Any = None) -> Iterator[dict[str, np.ndarray]]:
+    """large: the same pairs in larger windows, which come as LARGE."""
     from tqdm import tqdm
 
     total = min(pairs, len(test_set))
+    larger = large.batches(8, total) if large is not None else repeat(None)
     with tqdm(total=total, desc="synthetic-test", unit="pair") as bar:
-        for batch in test_set.batches(8, total):
-            yield batch
+        for batch, other in zip(test_set.batches(8, total), larger):
+            yield batch if other is None else batch | enlarged(batch, other)
             bar.update(len(batch["crops"]))
+
+
+def enlarged(batch: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """LARGE of a batch, from the same seeds rendered larger.
+
+    Where chance went another way there (whether a person is seen well enough is decided on the picture), the window itself
+    is enlarged.
+    """
+    import cv2
+
+    side, size = other["crops"].shape[2], batch["crops"].shape[2]
+    crops, projections = other["crops"].copy(), other["projections"].copy()
+    for k, (ours, theirs) in enumerate(zip(batch["joints"], other["joints"])):
+        if np.allclose(ours, theirs, atol=SAME_M, equal_nan=True):
+            continue
+        crops[k] = [cv2.resize(view, (side, side), interpolation=cv2.INTER_CUBIC) for view in batch["crops"][k]]
+        projections[k] = batch["projections"][k]
+        projections[k, :, :2] *= side / size
+        projections[k, :, :2, 2] += (side / size - 1) / 2
+    return dict(zip(LARGE, (crops, projections), strict=True))
 
 
 def observe_all(methods: Sequence[Method], batches: Iterator[dict[str, np.ndarray]]) -> dict[str, WindowTable]:
@@ -105,7 +135,7 @@ def observe_all(methods: Sequence[Method], batches: Iterator[dict[str, np.ndarra
     parts: dict[str, list[WindowTable]] = {}
     for batch in batches:
         for method in methods:
-            for name, answer in method(batch["crops"], batch["projections"]).items():
+            for name, answer in method(*(batch[key] for key in getattr(method, "inputs", WINDOWS))).items():
                 parts.setdefault(name, []).append(observe(lambda *_, answer=answer: answer, [batch]))  # type: ignore[misc]
     return {
         name: WindowTable(**{f.name: np.concatenate([getattr(t, f.name) for t in tables]) for f in fields(WindowTable)})

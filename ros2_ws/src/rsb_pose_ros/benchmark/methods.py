@@ -25,7 +25,12 @@ OURS, WITHOUT_PPT, PER_VIEW, MEDIAPIPE = "ours", "without PPT", "per-view heatma
 Answer = tuple[np.ndarray, np.ndarray, np.ndarray]
 """Joints (B, 17, 3) metres, keypoints (B, 2, 17, 2) crop pixels, confidence (B, 17)."""
 Method = Callable[[np.ndarray, np.ndarray], dict[str, Answer]]
-"""crops (B, 2, S, S, 3) uint8, projections (B, 2, 3, 4) → answers by method's name."""
+"""crops (B, 2, S, S, 3) uint8, projections (B, 2, 3, 4) → answers by method's name.
+
+An attribute `inputs` names other arrays of a batch that a method is shown in place of these two."""
+
+LARGE = ("large_crops", "large_projections")
+"""The same windows with more pixels, for methods that can use them: (B, 2, T, T, 3), (B, 2, 3, 4)."""
 
 HEATMAP_SCOPE = "/heatmaps/"
 """Of the convolution that makes both views' joint heatmaps, in the exported graph's node names."""
@@ -77,17 +82,25 @@ class OurNetwork:
 
 
 class MediaPipeOnEachView:
-    """MediaPipe Pose on the left and on the right window, every pair by itself, and triangulation."""
+    """MediaPipe Pose on the left and on the right window, every pair by itself, and triangulation.
 
-    def __init__(self, process: MediaPipePose) -> None:
-        self._process = process
+    It cuts its own picture of a person out of what it is shown, so it is shown larger windows than ours.
+    """
+
+    inputs = LARGE
+
+    def __init__(self, process: MediaPipePose, size: int) -> None:
+        """size: of the windows in whose pixels the answer is."""
+        self._process, self._size = process, size
 
     def __call__(self, crops: np.ndarray, projections: np.ndarray) -> dict[str, Answer]:
         """See Method. The confidence is the lower visibility of both views."""
         answers = []
         for pair, cameras in zip(crops, projections):
             joints = joints_of_landmarks(self._process.ask(pair[0], pair[1]).landmarks)
-            answers.append(triangulated(joints[..., :2], joints[..., 2].min(0), cameras, pair.shape[1]))
+            side = pair.shape[1]
+            places, keypoints, confidence = triangulated(joints[..., :2], joints[..., 2].min(0), cameras, side)
+            answers.append((places, (keypoints + 0.5) * self._size / side - 0.5, confidence))
         return {MEDIAPIPE: stacked(answers)}
 
 

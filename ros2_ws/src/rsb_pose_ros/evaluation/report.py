@@ -124,13 +124,16 @@ def summarise(observations: Sequence[Observation], table: PoseTable) -> dict[str
 
 
 def write_json(record: dict[str, Any], path: Path) -> None:
-    """Write the record; numbers that do not exist become null (JSON knows no NaN)."""
+    """Write the record, its folder too; numbers that do not exist become null (JSON knows no NaN)."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(_without_nan(record), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def _without_nan(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _without_nan(v) for key, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(v) for v in value]
     if isinstance(value, float):
         return round(value, 6) if np.isfinite(value) else None
     return value
