@@ -4,8 +4,11 @@
 examples:
   tools/benchmark.py latency                                # stages of a pair, models and MediaPipe alternated
   tools/benchmark.py latency --cores 1 --json out/latency.json
+  tools/benchmark.py latency --provider tensorrt cpu        # on a GPU and on the CPU, side by side
+  tools/benchmark.py operators                              # where a run of the network spends its time
   tools/benchmark.py accuracy --pairs 200                   # against per-view heatmaps and MediaPipe on each view
   tools/benchmark.py finder --pairs 200                     # the start of every track
+  tools/benchmark.py thresholds --pairs 200 --empty 1000    # what min_confidence trades
   tools/benchmark.py ablation --pairs 150                   # parts of the network, three baselines
   tools/benchmark.py data                                   # synthetic training pairs per second
   tools/benchmark.py data --processes 1 --pairs 100 --json out/benchmark_data.json
@@ -25,8 +28,10 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "ros2_ws/src"))
 BENCHMARKS = {
     "latency": ("rsb_pose_ros.benchmark.latency", "time of a pair by stage, and against MediaPipe Pose on each view"),
+    "operators": ("rsb_pose_ros.benchmark.operators", "time of the network by operator and by part, on the CPU"),
     "accuracy": ("rsb_pose_ros.benchmark.accuracy", "errors against per-view heatmaps and MediaPipe Pose on each view"),
     "finder": ("rsb_pose_ros.benchmark.finder", "how surely somebody is found in a whole picture"),
+    "thresholds": ("rsb_pose_ros.benchmark.thresholds", "people missed against people who are not there"),
     "ablation": ("rsb_pose_ros.benchmark.ablation", "what each part of the network is worth, at three baselines"),
     "data": ("rsb_pose_ros.data.synthetic.benchmark", "synthetic training pairs per second"),
     "training": (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import shutil
@@ -10,12 +11,17 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 import pytest
 
 from rsb_pose_ros.bags import StereoBag
+from rsb_pose_ros.benchmark import latency
 from rsb_pose_ros.benchmark.clip import load_clip
-from rsb_pose_ros.benchmark.node_memory import resident_mb
+from rsb_pose_ros.benchmark.latency import columns
+from rsb_pose_ros.benchmark.node_memory import node_command, resident_mb
+from rsb_pose_ros.benchmark.stages import AROUND
 from rsb_pose_ros.images import to_array
+from rsb_pose_ros.inference import ModelError
 from rsb_pose_ros.stereo import project, triangulate
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -89,6 +95,7 @@ def test_latency_is_measured_and_written(tmp_path):
         assert stages["around"]["p50"] + stages["network"]["p50"] == pytest.approx(
             stages["total"]["p50"]
         )  # of two pairs
+        assert figures[model]["providers"] == ["CPUExecutionProvider"]
     assert "everything but the network" in done.stdout
     assert set(figures["ratios"]) == {f"other vs rsb_pose_edge, {stage}" for stage in ("network", "total")}
 
@@ -97,3 +104,120 @@ def test_models_of_one_name_cannot_be_told_apart():
     command = [sys.executable, str(ROOT / "tools/benchmark.py"), "latency", "--int8", str(MODEL), "--without-mediapipe"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 2 and "both named rsb_pose_edge" in done.stderr
+
+
+def asked(*words):
+    parser = argparse.ArgumentParser()
+    latency.add_arguments(parser)
+    return parser.parse_args(words)
+
+
+def figures(*words):
+    """(name, file, providers) of every column that a command line asks for."""
+    arguments = asked(*words)
+    found = columns(arguments.model, arguments.int8, arguments.provider)
+    return [(column.name, column.model.name, column.providers) for column in found]
+
+
+FLOAT, SIGNED, UNSIGNED = (f"rsb_pose_edge{suffix}.onnx" for suffix in ("", "_int8", "_int8_cpu"))
+TENSORRT = ("tensorrt", "cuda", "cpu")
+
+
+def test_on_the_cpu_alone_columns_are_named_after_files():
+    assert figures() == [("rsb_pose_edge", FLOAT, ("cpu",)), ("rsb_pose_edge_int8_cpu", UNSIGNED, ("cpu",))]
+    assert figures("--provider", "cpu", "cpu") == figures()
+
+
+def test_every_provider_gets_the_file_that_was_made_for_it_and_those_behind_it():
+    assert figures("--provider", "tensorrt", "cuda", "cpu") == [
+        ("rsb_pose_edge on tensorrt", FLOAT, TENSORRT),
+        ("rsb_pose_edge_int8 on tensorrt", SIGNED, TENSORRT),
+        ("rsb_pose_edge on cuda", FLOAT, ("cuda", "cpu")),
+        ("rsb_pose_edge on cpu", FLOAT, ("cpu",)),
+        ("rsb_pose_edge_int8_cpu on cpu", UNSIGNED, ("cpu",)),
+    ]
+    assert [name for name, *_ in figures("--provider", "cuda")] == ["rsb_pose_edge on cuda"]
+
+
+def test_an_int8_file_that_is_named_runs_wherever_int8_does():
+    found = figures("--int8", "mine.onnx", "--provider", "tensorrt", "cuda", "cpu")
+    assert [name for name, *_ in found if "mine" in name] == ["mine on tensorrt", "mine on cpu"]
+    assert SIGNED not in {file for _, file, _ in found} and UNSIGNED not in {file for _, file, _ in found}
+
+
+def test_a_shipped_int8_file_that_is_not_there_or_is_the_model_itself_has_no_column(tmp_path):
+    assert [column.name for column in columns(MODEL, None, ["cpu"], shipped=tmp_path)] == ["rsb_pose_edge"]
+    (tmp_path / UNSIGNED).touch()
+    assert [column.name for column in columns(tmp_path / UNSIGNED, None, ["cpu"], shipped=tmp_path)] == [
+        "rsb_pose_edge_int8_cpu"
+    ]
+
+
+@pytest.fixture
+def gpu_runtime(monkeypatch):
+    names = [f"{name}ExecutionProvider" for name in ("Tensorrt", "CUDA", "CPU")]
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: names)
+
+
+def test_a_provider_that_this_onnxruntime_lacks_is_an_error(monkeypatch):
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider"])
+    with pytest.raises(ModelError, match="TensorrtExecutionProvider is not in this onnxruntime"):
+        latency.run(asked("--provider", "cpu", "tensorrt", "--without-mediapipe", "--without-node"))
+    with pytest.raises(SystemExit):
+        asked("--provider", "quantum")
+
+
+def test_a_file_for_cpus_is_not_given_to_a_gpu(gpu_runtime):
+    latency.check(columns(MODEL, None, ["tensorrt", "cuda", "cpu"]))
+    with pytest.raises(ValueError, match=r"was quantized for CPUs.*tensorrt.*--target jetson"):
+        latency.check(columns(MODEL, MODEL.with_name(UNSIGNED), ["tensorrt"]))
+
+
+def test_the_node_is_asked_for_the_same_file_and_providers():
+    words = node_command(MODEL, TENSORRT)
+    assert {"providers:=[tensorrt, cuda, cpu]", f"model:={MODEL}", "exact_model:=true"} <= set(words)
+
+
+def pretended(providers):
+    """What run() returns, with 1, 2 and 3 ms everywhere."""
+    spread = {"p50": 1.0, "p95": 2.0, "max": 3.0}
+    names = [column.name for column in columns(MODEL, None, providers)]
+    own = {
+        "ms": dict.fromkeys((*AROUND, "around", "network", "total"), spread),
+        "pairs_per_s": 9.0,
+        "network_runs_per_pair": 1.0,
+        "found": 1.0,
+    }
+    size = {"decode_ms": spread, **dict.fromkeys(names, own)}
+    return {
+        "columns": {name: {} for name in names},
+        "pairs": 7,
+        "providers": providers,
+        "cores": 2,
+        "sizes": {"640x480": {**size, "ratios": latency.ratios(size, names)}},
+        "refine_alone_ms": dict.fromkeys(providers, spread),
+        "node_rss_mb": None,
+        "load_average": 0.5,
+        "machine": "a machine",
+    }
+
+
+def test_tables_show_median_tail_and_worst():
+    page = latency.markdown(pretended(["cpu"]))
+    assert "ms, p50 / p95 / max of 7 pairs" in page
+    assert "| network | 1.00 / 2.00 / 3.00 | 1.00 / 2.00 / 3.00 |" in page
+    rows = [line.split() for line in latency.text(pretended(["cpu"])).splitlines()]
+    assert ["640x480", "p50", "p95", "max", "ms"] in rows
+    assert ["network", "1.00", "2.00", "3.00"] in rows
+    assert any(row[:3] == ["pose", "transformer", "alone"] and row[-3:] == ["1.00", "2.00", "3.00"] for row in rows)
+
+
+def test_tables_of_other_providers_have_a_place_of_their_own():
+    assert latency.marker(pretended(["cpu"])) == "benchmark latency, cores: 2"
+    result = pretended(["tensorrt", "cpu"])
+    assert latency.marker(result) == "benchmark latency, cores: 2, providers: tensorrt cpu"
+    assert "640x480 `rsb_pose_edge_int8 on tensorrt`" in latency.markdown(result)
+    assert "pose transformer alone on tensorrt" in latency.text(result)
+    assert (
+        "rsb_pose_edge_int8 on tensorrt vs rsb_pose_edge on tensorrt, network" in result["sizes"]["640x480"]["ratios"]
+    )

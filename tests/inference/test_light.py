@@ -7,7 +7,17 @@ import pytest
 
 
 @pytest.mark.parametrize(
-    "module", ["inference", "images", "bags", "stereo", "evaluation.run", "benchmark.latency", "benchmark.accuracy"]
+    "module",
+    [
+        "inference",
+        "images",
+        "bags",
+        "stereo",
+        "evaluation.run",
+        "benchmark.latency",
+        "benchmark.operators",
+        "benchmark.accuracy",
+    ],
 )
 def test_running_needs_neither_torch_nor_ros_nor_onnx(module):
     code = (

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,7 +14,7 @@ from sensor_msgs.msg import CompressedImage, Image
 from visualization_msgs.msg import Marker
 
 from tests.inference.blob_scene import picture, standing_at
-from tests.node.running_node import PATIENCE, RunningNode
+from tests.node.running_node import PATIENCE, SOURCE, RunningNode
 from tests.node.stereo_camera import (
     FRAME,
     PERIOD_NS,
@@ -45,6 +48,28 @@ def test_signals_end_it_cleanly(
         node.wait_for_log("waiting for")
         assert node.signal(*signals) == 0, node.log
         assert "Traceback" not in node.log
+
+
+def test_opencv_leaves_the_cores_to_onnx_runtime(tmp_path: Path) -> None:
+    program = (
+        "import threading, cv2\n"
+        "from rsb_pose_ros.node.process import _run\n"
+        "cv2.setNumThreads(4)\n"
+        "stop = threading.Event()\n"
+        "stop.set()\n"
+        "print(_run(['--ros-args', '-p', 'model:=/none.onnx'], stop), cv2.getNumThreads())\n"
+    )
+    environment = dict(os.environ, PYTHONPATH=os.pathsep.join([str(SOURCE), os.environ.get("PYTHONPATH", "")]))
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment,
+        cwd=tmp_path,
+        timeout=PATIENCE,
+    )
+    assert done.stdout.splitlines()[-1:] == ["0 1"], done.stdout + done.stderr
 
 
 def test_the_markers_are_taken_off_the_screen_at_the_end(tmp_path: Path, camera: StereoCamera, model: Path) -> None:

@@ -1,4 +1,4 @@
-"""Latency by stage, of several models and of MediaPipe Pose on each view, alternated pair by pair on the same clip.
+"""Latency by stage, of models on providers and of MediaPipe Pose on each view, alternated pair by pair on the same clip.
 
 Machines are shared and noisy: whatever slows one of them slows all, and the ratios hold.
 """
@@ -11,7 +11,9 @@ import os
 import platform
 import time
 from collections import defaultdict
+from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,20 +25,51 @@ from rsb_pose_ros.benchmark.mediapipe_process import MediaPipePose, make_environ
 from rsb_pose_ros.benchmark.node_memory import node_memory, resident_mb
 from rsb_pose_ros.benchmark.stages import AROUND, StagedEstimator, decode, message_builder
 from rsb_pose_ros.images import to_array
+from rsb_pose_ros.inference import read_card
+from rsb_pose_ros.inference.card import STEREO_POSE
+from rsb_pose_ros.inference.gpu import gpu
+from rsb_pose_ros.inference.providers import resolve
 
 ROOT = Path(__file__).resolve().parents[4]
 BUDGET_MS = 3.0
 """Everything but the network, of one pair of 1280×720."""
 WARM_UP = 5
 """Pairs at a clip's start that are not counted: people are searched, caches filled."""
+ORDER = {"cpu": ("cpu",), "cuda": ("cuda", "cpu"), "tensorrt": ("tensorrt", "cuda", "cpu")}
+"""By --provider: what a model runs on, best first. What TensorRT does not take runs on CUDA, and what that has no kernel
+for on the CPU."""
+SHIPPED_INT8 = {"cpu": "rsb_pose_edge_int8_cpu.onnx", "tensorrt": "rsb_pose_edge_int8.onnx"}
+"""TensorRT wants INT8 symmetric and signed, CPUs want it unsigned; CUDA computes Q/DQ nodes in float and gains nothing."""
 
 EXAMPLES = """examples:
   tools/benchmark.py latency                                          # all models, both sizes, MediaPipe, the node's memory
   tools/benchmark.py latency --cores 1 --json out/latency_1_core.json
-  tools/benchmark.py latency --int8 models/mine_int8.onnx --sizes 1280x720 --without-mediapipe --without-node
+  tools/benchmark.py latency --int8 models/mine_int8_cpu.onnx --sizes 1280x720 --without-mediapipe --without-node
+  tools/benchmark.py latency --provider tensorrt cuda cpu --without-mediapipe
 """
 
+LABEL = 60
+"""Width of the first column of the text."""
 Samples = dict[str, list[float]]
+
+
+@dataclass(frozen=True)
+class Column:
+    """What is measured: a model file on one of ORDER's providers. suffix: tells a model's providers apart, if need be."""
+
+    model: Path
+    provider: str
+    suffix: str = ""
+
+    @property
+    def name(self) -> str:
+        """Of its figures: "rsb_pose_edge_int8 on tensorrt"."""
+        return self.model.stem + self.suffix
+
+    @property
+    def providers(self) -> tuple[str, ...]:
+        """What is asked of ONNX Runtime, best first."""
+        return ORDER[self.provider]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -44,14 +77,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog, parser.formatter_class = EXAMPLES, argparse.RawDescriptionHelpFormatter
     parser.add_argument("--model", type=Path, default=ROOT / "models/rsb_pose_edge.onnx", help="float model")
     parser.add_argument(
-        "--int8", type=Path, help="the same, quantized (default: models/rsb_pose_edge_int8_cpu.onnx, if there)"
+        "--int8",
+        type=Path,
+        help="the same, quantized (default, if there: models/rsb_pose_edge_int8_cpu.onnx for cpu, rsb_pose_edge_int8.onnx "
+        "for tensorrt)",
     )
     parser.add_argument("--refiner", type=Path, default=ROOT / "models/ppt.onnx", help="pose transformer alone")
     parser.add_argument("--bag", type=Path, default=ROOT / "tests/fixtures/demo_bag", help="recording that is shown")
     parser.add_argument("--sizes", nargs="+", type=size, default=[(1280, 720), (640, 480)], metavar="WxH")
     parser.add_argument("--pairs", type=int, default=100, help="measured pairs of each size (default 100)")
-    parser.add_argument("--provider", default="cpu", help="of our models: cpu, cuda, tensorrt (default cpu)")
-    parser.add_argument("--threads", type=int, default=0, help="of ONNX Runtime; 0 leaves it to it")
+    parser.add_argument(
+        "--provider",
+        nargs="+",
+        choices=tuple(ORDER),
+        default=["cpu"],
+        help="of our models, each with those behind it: tensorrt with cuda and cpu (default cpu)",
+    )
+    parser.add_argument("--threads", type=int, default=0, help="CPU threads of ONNX Runtime; 0 leaves it to it")
     parser.add_argument("--cores", type=int, help="bind everything to so many cores")
     parser.add_argument("--without-mediapipe", action="store_true", help="do not install or run MediaPipe")
     parser.add_argument("--without-node", action="store_true", help="do not start the ROS node for its memory")
@@ -72,37 +114,71 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     """Figures by size and model, ratios, memory. Raises ValueError, BagError, ModelError, BenchmarkError."""
     import cv2
 
-    cv2.setNumThreads(1)
     if arguments.pairs < 1:
         raise ValueError(f"--pairs is {arguments.pairs}; expected at least 1")
+    measured = columns(arguments.model, arguments.int8, arguments.provider)
+    check(measured)
+    cv2.setNumThreads(1)  # as the node does it
     _bind_to_cores(arguments.cores)
-    models = _models(arguments)
     mediapipe = None if arguments.without_mediapipe else make_environment()
-    sizes = {f"{w}x{h}": _measure((w, h), models, mediapipe, arguments) for w, h in arguments.sizes}
-    node = None if arguments.without_node else _node_memory(models, arguments.bag)
+    sizes = {f"{w}x{h}": _measure((w, h), measured, mediapipe, arguments) for w, h in arguments.sizes}
+    node = None if arguments.without_node else _node_memory(measured, arguments.bag)
+    machine = f"{platform.machine()}, {os.cpu_count()} cores seen, Python {platform.python_version()}"
+    device = gpu() if set(arguments.provider) != {"cpu"} else None
     return {
         "benchmark": "latency",
-        "models": [model.name for model in models],
+        "columns": {column.name: {"file": column.model.name, "provider": column.provider} for column in measured},
         "pairs": arguments.pairs,
-        "provider": arguments.provider,
+        "providers": list(dict.fromkeys(arguments.provider)),
         "threads": arguments.threads,
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "sizes": sizes,
-        "refine_alone_ms": _refine_alone(arguments.refiner, arguments.threads, arguments.pairs),
+        "refine_alone_ms": _refine_alone(arguments.refiner, arguments.provider, arguments.threads, arguments.pairs),
         "node_rss_mb": node,
         "load_average": os.getloadavg()[0],
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores seen, Python {platform.python_version()}",
+        "machine": f"{machine}, GPU {device}" if device else machine,
     }
 
 
-def _models(arguments: argparse.Namespace) -> list[Path]:
-    shipped = ROOT / "models/rsb_pose_edge_int8_cpu.onnx"
-    int8 = arguments.int8 or (shipped if shipped.is_file() else None)
-    if int8 and int8.stem == arguments.model.stem:
-        raise ValueError(
-            f"--model and --int8 are both named {int8.stem}; expected two names to tell their figures apart"
-        )
-    return [arguments.model, *([int8] if int8 else [])]
+def columns(model: Path, int8: Path | None, wanted: Sequence[str], shipped: Path = ROOT / "models") -> list[Column]:
+    """What is measured, in the order of the tables: on each provider the float model, and the INT8 file made for it.
+
+    wanted: names in ORDER; int8: this very file on every provider that computes in INT8, instead of the one in `shipped`,
+    which is left out where it is not there. On the CPU alone names do without the provider. Raises ValueError for two
+    files of one name.
+    """
+    wanted = list(dict.fromkeys(wanted))
+    found = []
+    for provider in wanted:
+        suffix = "" if wanted == ["cpu"] else f" on {provider}"
+        found.append(Column(model, provider, suffix))
+        if provider not in SHIPPED_INT8:
+            continue
+        quantized = int8 or shipped / SHIPPED_INT8[provider]
+        if int8 and int8.stem == model.stem:
+            raise ValueError(
+                f"--model and --int8 are both named {int8.stem}; expected two names to tell their figures apart"
+            )
+        if int8 or (quantized.is_file() and quantized.stem != model.stem):
+            found.append(Column(quantized, provider, suffix))
+    return found
+
+
+def check(measured: Sequence[Column]) -> None:
+    """Refuse what cannot be measured, before anything is installed or built for it.
+
+    Raises ModelError where a model is not what it must be or this onnxruntime lacks a provider; ValueError for a model
+    that was quantized for CPUs and is asked for on a GPU.
+    """
+    for column in measured:
+        resolve(column.providers)
+        quantization = read_card(column.model, STEREO_POSE).configuration.get("quantization") or {}
+        if column.provider != "cpu" and quantization.get("target") == "cpu":
+            raise ValueError(
+                f"{column.model} was quantized for CPUs, says its card (target: cpu), and is to run on {column.provider}; "
+                "expected a float model, or for tensorrt symmetric INT8 (tools/quantize.py --target jetson): give another "
+                "--int8 or --model"
+            )
 
 
 def _bind_to_cores(cores: int | None) -> None:
@@ -117,14 +193,14 @@ def _bind_to_cores(cores: int | None) -> None:
 
 
 def _measure(
-    size: tuple[int, int], models: list[Path], mediapipe: Path | None, arguments: argparse.Namespace
+    size: tuple[int, int], measured: Sequence[Column], mediapipe: Path | None, arguments: argparse.Namespace
 ) -> dict[str, Any]:
     """One picture size."""
     clip = load_clip(arguments.bag, size, arguments.pairs + WARM_UP)
     build = message_builder()
     ours = [
-        StagedEstimator(model, clip.rig, build, provider=arguments.provider, threads=arguments.threads)
-        for model in models
+        StagedEstimator(c.name, c.model, clip.rig, build, providers=c.providers, threads=arguments.threads)
+        for c in measured
     ]
     gc.collect()
     gc.freeze()  # as the node does it
@@ -136,6 +212,7 @@ def _measure(
     for staged in ours:
         own = samples[staged.name]
         result[staged.name] = {
+            "providers": staged.estimator.providers,
             "ms": {stage: summary(values) for stage, values in own.items()},
             "pairs_per_s": len(own["total"]) / sum(own["total"]),
             "network_runs_per_pair": runs[staged.name] / len(own["total"]),
@@ -211,36 +288,40 @@ def ratios(result: dict[str, Any], names: list[str]) -> dict[str, float]:
     return found
 
 
-def _refine_alone(model: Path, threads: int, runs: int) -> dict[str, float]:
-    """The pose transformer by itself, as PoseRefiner runs it on one person. It is part of the network's graph, too."""
+def _refine_alone(model: Path, wanted: Sequence[str], threads: int, runs: int) -> dict[str, dict[str, float]]:
+    """The pose transformer by itself by provider, as PoseRefiner runs it on one person. It is part of the network's graph,
+    too."""
     from rsb_pose_ros.inference import PoseRefiner
 
-    refiner = PoseRefiner(model, providers=["cpu"], threads=threads)
+    refiners = {name: PoseRefiner(model, providers=ORDER[name], threads=threads) for name in wanted}
     joints = np.random.default_rng(0).normal(0, 0.3, (17, 3)) + np.array([0, 0, 3.0])
-    seconds = []
+    seconds: Samples = defaultdict(list)
     for _ in range(runs + WARM_UP):
-        start = time.perf_counter()
-        refiner.refine(joints)
-        seconds.append(time.perf_counter() - start)
-    return summary(seconds[WARM_UP:])
+        for name, refiner in refiners.items():
+            start = time.perf_counter()
+            refiner.refine(joints)
+            seconds[name].append(time.perf_counter() - start)
+    return {name: summary(values[WARM_UP:]) for name, values in seconds.items()}
 
 
-def _node_memory(models: list[Path], bag: Path) -> dict[str, Any] | None:
-    """By model; None where ROS is not installed."""
+def _node_memory(measured: Sequence[Column], bag: Path) -> dict[str, Any] | None:
+    """By file and provider; None where ROS is not installed."""
     try:
         import rclpy  # noqa: F401
     except ImportError:
         return None
-    return {model.name: node_memory(model, bag) for model in models}
+    return {column.model.name + column.suffix: node_memory(column.model, bag, column.providers) for column in measured}
 
 
 def text(result: dict[str, Any]) -> str:
     """The figures for people."""
     lines = [f"{result['machine']}; {result['cores']} cores used, load {result['load_average']:.1f}"]
     for name, part in result["sizes"].items():
-        lines += ["", *_size_lines(name, part, [Path(model).stem for model in result["models"]])]
-    refine = result["refine_alone_ms"]
-    lines += ["", f"pose transformer alone (it is part of the network): p50 {refine['p50']:.2f} ms"]
+        lines += ["", *_size_lines(name, part, list(result["columns"]))]
+    lines.append("")
+    for name, figures in result["refine_alone_ms"].items():
+        where = "" if result["providers"] == ["cpu"] else f" on {name}"
+        lines.append(_row(f"pose transformer alone{where} (a part of the network)", figures))
     for model, memory in (result["node_rss_mb"] or {}).items():
         lines.append(f"node with {model}: {memory['following']:.0f} MB resident, {memory['peak']:.0f} MB at most")
     if result["node_rss_mb"] is None:
@@ -248,12 +329,12 @@ def text(result: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _size_lines(name: str, part: dict[str, Any], models: list[str]) -> list[str]:
-    lines = [f"{name:44}{'p50':>9}{'p95':>9}{'max':>9}  ms"]
-    for model in models:
-        own = part[model]
+def _size_lines(name: str, part: dict[str, Any], names: list[str]) -> list[str]:
+    lines = [f"{name:{LABEL}}{'p50':>9}{'p95':>9}{'max':>9}  ms"]
+    for column in names:
+        own = part[column]
         lines.append(
-            f"{model}: {own['pairs_per_s']:.1f} pairs/s, {own['network_runs_per_pair']:.2f} runs a pair, "
+            f"{column}: {own['pairs_per_s']:.1f} pairs/s, {own['network_runs_per_pair']:.2f} runs a pair, "
             f"found in {own['found']:.0%}"
         )
         for stage in (*AROUND, "network"):
@@ -272,38 +353,37 @@ def _size_lines(name: str, part: dict[str, Any], models: list[str]) -> list[str]
 
 
 def _row(label: str, figures: dict[str, float]) -> str:
-    return f"{label:44}{figures['p50']:9.2f}{figures['p95']:9.2f}{figures['max']:9.2f}"
+    return f"{label:{LABEL}}{figures['p50']:9.2f}{figures['p95']:9.2f}{figures['max']:9.2f}"
 
 
 def marker(result: dict[str, Any]) -> str:
     """Of the place in a page that `markdown` belongs to."""
-    return f"benchmark latency, cores: {result['cores']}"
+    providers = "" if result["providers"] == ["cpu"] else f", providers: {' '.join(result['providers'])}"
+    return f"benchmark latency, cores: {result['cores']}{providers}"
 
 
 def markdown(result: dict[str, Any]) -> str:
     """The figures for docs/performance.md."""
-    sizes, names = result["sizes"], [Path(model).stem for model in result["models"]]
-    columns = [(size, name) for size in sizes for name in names]
+    sizes = result["sizes"]
+    pairs = [(size, name) for size in sizes for name in result["columns"]]
 
     def row(label: str, stage: str) -> list[str]:
-        return [label, *(_percentiles(sizes[size][name]["ms"][stage]) for size, name in columns)]
+        return [label, *(_percentiles(sizes[size][name]["ms"][stage]) for size, name in pairs)]
 
     rows = [row(f"`{stage}`", stage) for stage in AROUND]
     rows += [row("**everything but the network**", "around"), row("network", "network"), row("**whole pair**", "total")]
-    rows.append(["pairs/s", *(f"{sizes[size][name]['pairs_per_s']:.1f}" for size, name in columns)])
-    rows.append(
-        ["network runs a pair", *(f"{sizes[size][name]['network_runs_per_pair']:.2f}" for size, name in columns)]
-    )
-    rows.append(["JPEG decoding, on top", *(_percentiles(sizes[size]["decode_ms"]) for size, _ in columns)])
+    rows.append(["pairs/s", *(f"{sizes[size][name]['pairs_per_s']:.1f}" for size, name in pairs)])
+    rows.append(["network runs a pair", *(f"{sizes[size][name]['network_runs_per_pair']:.2f}" for size, name in pairs)])
+    rows.append(["JPEG decoding, on top", *(_percentiles(sizes[size]["decode_ms"]) for size, _ in pairs)])
     if all("mediapipe" in part for part in sizes.values()):
         rows.append(
-            ["MediaPipe Pose ×2", *(_percentiles(sizes[size]["mediapipe"]["ms"]["total"]) for size, _ in columns)]
+            ["MediaPipe Pose ×2", *(_percentiles(sizes[size]["mediapipe"]["ms"]["total"]) for size, _ in pairs)]
         )
     lines = [
-        f"{result['machine']}, {result['cores']} used, load {result['load_average']:.1f}; ms, p50 / p95 of "
+        f"{result['machine']}, {result['cores']} used, load {result['load_average']:.1f}; ms, p50 / p95 / max of "
         f"{result['pairs']} pairs:",
         "",
-        markdown_table(["", *(f"{size} `{name}`" for size, name in columns)], rows),
+        markdown_table(["", *(f"{size} `{name}`" for size, name in pairs)], rows),
         "",
         markdown_table(
             ["times faster (medians)", *sizes],
@@ -319,4 +399,4 @@ def markdown(result: dict[str, Any]) -> str:
 
 
 def _percentiles(figures: dict[str, float]) -> str:
-    return f"{figures['p50']:.2f} / {figures['p95']:.2f}"
+    return f"{figures['p50']:.2f} / {figures['p95']:.2f} / {figures['max']:.2f}"

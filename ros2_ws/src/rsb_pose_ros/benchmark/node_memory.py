@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from rsb_pose_ros.benchmark import BenchmarkError
@@ -29,16 +30,19 @@ def resident_mb(pid: int | str = "self", peak: bool = False) -> float:
     return next(int(line.split()[1]) for line in lines if line.startswith(field)) * 1024 / 1e6
 
 
-def node_memory(model: Path, bag: Path) -> dict[str, float]:
-    """{"following": MB while pairs are worked on (median), "peak": the most since the start}.
+def node_memory(model: Path, bag: Path, providers: Sequence[str] = ("cpu",)) -> dict[str, float]:
+    """{"following": MB while pairs are worked on (median), "peak": the most since the start}; of the CPU's memory alone.
 
-    Node and player are processes of their own, in a ROS domain of their own. Raises NodeMemoryError.
+    providers: the node's parameter, best first. Node and player are processes of their own, in a ROS domain of their own.
+    Raises NodeMemoryError.
     """
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "node.log"
         environment = ros_environment(Path(folder))
         with log.open("w") as output:
-            node = subprocess.Popen(node_command(model), stdout=output, stderr=subprocess.STDOUT, env=environment)
+            node = subprocess.Popen(
+                node_command(model, providers), stdout=output, stderr=subprocess.STDOUT, env=environment
+            )
         try:
             return _while_playing(node, log, bag, environment)
         finally:
@@ -62,9 +66,14 @@ def ros_environment(folder: Path) -> dict[str, str]:
     }
 
 
-def node_command(model: Path) -> list[str]:
-    """The node in namespace /stereo, where the recording's topics are."""
-    parameters = {"model": model.resolve(), "transport": "compressed", "providers": "[cpu]"}
+def node_command(model: Path, providers: Sequence[str]) -> list[str]:
+    """The node in namespace /stereo, where the recording's topics are; it runs this very file."""
+    parameters = {
+        "model": model.resolve(),
+        "exact_model": "true",
+        "transport": "compressed",
+        "providers": f"[{', '.join(providers)}]",
+    }
     settings = [word for name, value in parameters.items() for word in ("-p", f"{name}:={value}")]
     return [sys.executable, "-m", "rsb_pose_ros.node.process", "--ros-args", "-r", "__ns:=/stereo", *settings]
 

@@ -24,11 +24,21 @@ class StagedEstimator:
     """An estimator that follows a clip, and the durations of its last pair by stage, seconds."""
 
     def __init__(
-        self, model: Path, rig: StereoRig, build: Publish | None, *, provider: str = "cpu", threads: int = 0
+        self,
+        name: str,
+        model: Path,
+        rig: StereoRig,
+        build: Publish | None,
+        *,
+        providers: Sequence[str] = ("cpu",),
+        threads: int = 0,
     ) -> None:
-        """build: makes the messages; None where ROS is not installed."""
-        self.name = model.stem
-        self.estimator = StereoPoseEstimator(model, rig, providers=[provider], threads=threads, exact_model=True)
+        """name: of its figures; build: makes the messages, None where ROS is not installed; providers: best first.
+
+        Raises ModelError.
+        """
+        self.name = name
+        self.estimator = StereoPoseEstimator(model, rig, providers=providers, threads=threads, exact_model=True)
         self.estimator.warm_up()
         self._smoother = PersonSmoother()
         self._build = build

@@ -20,6 +20,8 @@ from rsb_pose_ros.stereo import Camera, StereoRig, project
 FIRST_SEED = 2_300_000_000
 """Behind synthetic-test's; no training reaches them."""
 FIRST_SEED_WITH_PEOPLE = 2_400_000_000
+CHOOSING = 50_000_000
+"""Behind the first seeds: pairs on which thresholds are chosen, and nothing is reported."""
 SEEN_JOINTS = 8
 """Joints that nothing hides, in each picture, of a person who ought to be found."""
 RATE_OF_NONE = 3.0
@@ -37,19 +39,24 @@ class WholePair:
     people: np.ndarray
 
 
-def empty_pairs(ranges: SyntheticConfig, shared: Path, bodies: Path, count: int) -> Iterator[WholePair]:
+def empty_pairs(
+    ranges: SyntheticConfig, shared: Path, bodies: Path, count: int, behind: int = 0
+) -> Iterator[WholePair]:
     """Rooms, furniture, plants, photographs and light as in synthetic-test, every pair with another rig.
 
-    Raises FileNotFoundError naming what is missing.
+    behind: so many seeds after the first. Raises FileNotFoundError naming what is missing.
     """
-    return whole_pairs(
-        replace(ranges, empty_share=1.0, coarse_share=0.0), shared, bodies, range(FIRST_SEED, FIRST_SEED + count)
-    )
+    first = FIRST_SEED + behind
+    ranges = replace(ranges, empty_share=1.0, coarse_share=0.0)
+    return whole_pairs(ranges, shared, bodies, range(first, first + count))
 
 
-def peopled_pairs(ranges: SyntheticConfig, shared: Path, bodies: Path, count: int) -> Iterator[WholePair]:
+def peopled_pairs(
+    ranges: SyntheticConfig, shared: Path, bodies: Path, count: int, behind: int = 0
+) -> Iterator[WholePair]:
     """The same with one or two people in sight; raises as empty_pairs."""
-    seeds = range(FIRST_SEED_WITH_PEOPLE, FIRST_SEED_WITH_PEOPLE + 10 * count)
+    first = FIRST_SEED_WITH_PEOPLE + behind
+    seeds = range(first, first + 10 * count)
     pairs = whole_pairs(replace(ranges, empty_share=0.0), shared, bodies, seeds)
     return islice((pair for pair in pairs if len(pair.people)), count)
 

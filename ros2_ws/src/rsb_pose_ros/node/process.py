@@ -32,6 +32,7 @@ def main(args: list[str] | None = None) -> int:
 
 def _run(args: list[str] | None, stop: threading.Event) -> int:
     # Imported only now, with signals in hand: rclpy takes its time.
+    import cv2
     import rclpy
     from rclpy.exceptions import InvalidParameterTypeException, ParameterException
     from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
@@ -40,6 +41,9 @@ def _run(args: list[str] | None, stop: threading.Event) -> int:
     from rsb_pose_ros.node.parameters import ParameterError
     from rsb_pose_ros.node.pose_node import PoseNode
 
+    # Windows of 224² gain nothing from OpenCV's threads, which wake up between two runs of the network and take the cores
+    # from ONNX Runtime's. benchmark/latency.py measures it so.
+    cv2.setNumThreads(1)
     try:
         rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
     except RuntimeError as error:  # RCLError and UnknownROSArgsError: what stands behind --ros-args
