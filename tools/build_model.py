@@ -78,7 +78,7 @@ def commands(arguments: argparse.Namespace) -> list[list[str]]:
     rendered = ["--bodies", arguments.bodies, "--shared", arguments.shared]
     of_network = ["--config", arguments.config]
     quantize = [
-        *("tools/quantize.py", network, "--calibration", "synthetic", "--pairs", pairs["calibration"]),
+        *("tools/quantize.py", network, "--calibration", "synthetic", "--force", "--pairs", pairs["calibration"]),
         *("--held-out-pairs", pairs["held_out"], "--tolerance-mm", 2, *rendered),
         *(["--no-sensitivity"] if arguments.quick else []),
     ]

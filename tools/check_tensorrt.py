@@ -55,22 +55,15 @@ def main() -> int:
 
 def text(model: Path, report: Report) -> str:
     """One file's findings."""
+    from rsb_pose_ros.quantization.tensorrt_rules import alignment_lines
+
     verdict = f"{len(report.violations)} violations" if report.violations else "meets the rules"
     lines = [f"{model}: {verdict}; {report.int8} of {report.heavy} convolutions and matrix products in INT8"]
     lines += [f"  ✗ {sentence}" for sentence in report.violations[:SHOWN]]
     if len(report.violations) > SHOWN:
         lines.append(f"  … and {len(report.violations) - SHOWN} more (--json has them all)")
     lines += [f"  note: {sentence}" for sentence in report.notes]
-    for precision, multiple in (("int8", 32), ("fp16", 8)):
-        found = sorted((a for a in report.alignment if a.precision == precision), key=lambda a: a.used)
-        if not found:
-            continue
-        lines.append(
-            f"  {len(found)} operators in {precision.upper()} do not fill the tensor cores (multiples of {multiple} "
-            "channels), the worst:"
-        )
-        for a in found[:5]:
-            lines.append(f"    {a.node}: {a.inputs} → {a.outputs} channels, {100 * a.used:.0f} % of the products count")
+    lines += [f"  {line}" for line in alignment_lines(report)]
     return "\n".join(lines)
 
 

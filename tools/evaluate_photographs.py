@@ -43,6 +43,12 @@ def main() -> int:
     parser.add_argument("--size", type=int, default=256, help="crop side of .pt files (default 256; .onnx: their own)")
     parser.add_argument("--people", type=int, help="only the first so many")
     parser.add_argument("--json", type=Path, help="write the figures there")
+    parser.add_argument("--grey", action="store_true", help="show the pictures without their colours")
+    parser.add_argument(
+        "--whole",
+        action="store_true",
+        help="whole pictures as well, through the estimator: who is found? (.onnx alone)",
+    )
     parser.add_argument("--picture", type=Path, help="every person, a row per model")
     arguments = parser.parse_args()
     from rsb_pose_ros.evaluation.report import write_json
@@ -74,12 +80,18 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     hidden = np.stack([person.hidden for person in people])
     result, rows = {}, []
     for name, size, find in finders(arguments):
-        pairs = [photographs.flat_pair(person, size) for person in people]
+        pairs = [photographs.flat_pair(person, size, arguments.grey) for person in people]
         found = [find(pair.crops, pair.projections) for pair in tqdm(pairs, desc=name, unit="person")]
         distances = np.stack([photographs.errors(pair, f[0]) for pair, f in zip(pairs, found)])
         result[name] = photographs.summary(distances, hidden)
         tiles = [cv2.resize(photographs.tile(pair, *f), (TILE, TILE)) for pair, f in zip(pairs, found)]
         rows.append(np.concatenate(tiles, axis=1))
+    if arguments.whole:
+        from rsb_pose_ros.evaluation import whole_photographs
+
+        for path in (path for path in arguments.models if path.suffix == ".onnx"):
+            looks = whole_photographs.search(path, people, arguments.grey)
+            result[path.stem]["whole_pictures"] = whole_photographs.summary(looks)
     if arguments.picture:
         arguments.picture.parent.mkdir(parents=True, exist_ok=True)
         cv2.imwrite(str(arguments.picture), np.concatenate(rows, axis=0))
@@ -122,6 +134,13 @@ def text(result: dict[str, Any]) -> str:
     for name, row in result.items():
         values = [row[key] for key in ("pck_5", "pck_10", "pck_10_seen", "pck_10_hidden")]
         lines.append(f"{name:42}" + "".join(f"{100 * value:7.1f}" for value in values))
+    for name, row in result.items():
+        if (whole := row.get("whole_pictures")) is not None:
+            lines.append(
+                f"{name}: {whole['pictures']} whole pictures, somebody who is there found at first in "
+                f"{100 * whole['found_at_first']:.0f} %, at last in {100 * whole['found']:.0f} %, somebody else in "
+                f"{100 * whole['somebody_else']:.0f} %"
+            )
     return "\n".join(lines)
 
 

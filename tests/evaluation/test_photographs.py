@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +14,13 @@ import numpy as np
 import pytest
 import torch
 
-from rsb_pose_ros.evaluation import photographs
+from rsb_pose_ros.evaluation import photographs, whole_photographs
 from rsb_pose_ros.model import ModelConfig, RSBPose
 from rsb_pose_ros.model.blazepose import LandmarkHeatmaps
 from rsb_pose_ros.skeleton import INDEX, JOINT_NAMES
+from rsb_pose_ros.stereo import project
+from tests.inference.blob_model import write_blob_model
+from tests.inference.blob_scene import picture, pinhole_rig, standing_at
 
 ROOT = Path(__file__).resolve().parents[2]
 COCO = ["nose", "left_eye", "right_eye", "left_ear", "right_ear"] + [
@@ -92,6 +95,35 @@ def test_a_joint_that_was_not_found_is_wrong(data_set: Path) -> None:
     assert figures["pck_10"] == pytest.approx(11 / 12) and figures["pck_5"] == pytest.approx(10 / 12)
     assert figures["pck_10_hidden"] == 1 and figures["pck_10_seen"] == pytest.approx(10 / 11)
     assert figures["pck_10_by_joint"]["r_knee"] == 0 and np.isnan(figures["pck_10_by_joint"]["nose"])
+
+
+def test_grey_pictures_have_three_equal_channels(data_set: Path) -> None:
+    picture = np.random.default_rng(0).integers(0, 255, (360, 480, 3)).astype(np.uint8)
+    cv2.imwrite(str(data_set.parent / "one.png"), picture)
+    (person,) = photographs.read_people(data_set, data_set.parent)
+    grey = photographs.flat_pair(person, 64, grey=True).crops
+    assert (grey[..., :1] == grey).all()
+    assert not (photographs.flat_pair(person, 64).crops[..., :1] == grey).all()
+
+
+def test_whole_pictures_are_searched_for_those_who_are_annotated(tmp_path: Path) -> None:
+    """The blob model finds a figure whose joints have colours; on a card its place in the picture is known."""
+    model = write_blob_model(tmp_path)
+    scene = picture(pinhole_rig(), standing_at(0.0, 0.0, 3.0))[0]
+    cv2.imwrite(str(tmp_path / "figure.png"), scene)
+    keypoints = project(standing_at(0.0, 0.0, 3.0)[None], pinhole_rig().projections[None])[0, 0]
+    low, extent = keypoints.min(0), np.ptp(keypoints, axis=0)
+    hidden = np.zeros(17, bool)
+    there = photographs.AnnotatedPerson(tmp_path / "figure.png", keypoints, hidden, np.concatenate([low, extent]))
+    elsewhere = replace(there, keypoints=keypoints + 200)
+    assert whole_photographs.search(model, [elsewhere, there]) == [whole_photographs.Look(1, True)]
+    assert whole_photographs.search(model, [elsewhere]) == [whole_photographs.Look(1, False)]
+    cv2.imwrite(str(tmp_path / "figure.png"), np.zeros_like(scene))
+    looks = whole_photographs.search(model, [there])
+    assert looks == [whole_photographs.Look(0, False)]
+    assert whole_photographs.summary([*looks, whole_photographs.Look(3, True), whole_photographs.Look(1, False)]) == {
+        "pictures": 3, "found_at_first": 0, "found": pytest.approx(1 / 3), "somebody_else": pytest.approx(1 / 3),
+    }  # fmt: skip
 
 
 def run(*arguments: object) -> subprocess.CompletedProcess[str]:

@@ -60,6 +60,8 @@ def test_patterns_keep_operators_in_float_and_must_match_something(float_model):
     assert candidates(graph, ("Conv",), keep=["backbone"]) == ["/regressor/head/Conv"]
     with pytest.raises(ModelError, match=r"matches transfromer; expected .*such as /backbone/conv/Conv"):
         candidates(graph, ("Conv",), keep=["transfromer"])
+    with pytest.raises(ModelError, match=r"mine: pattern 'stage4\(' is no regular expression \(missing \)"):
+        candidates(graph, ("Conv",), keep=["stage4("], source="mine")
     with pytest.raises(ModelError, match="no convolution is left"):
         candidates(graph, ("Conv",), keep=["backbone", "regressor"])
     for node in graph.of("Softmax"):

@@ -51,6 +51,7 @@ def test_methods_are_compared_and_every_layer_is_judged_alone(float_model, windo
     assert {stage for stage, _, _ in told} >= {"calibration", "calibration methods", "sensitivity"}
     record = result.record(wishes, windows, windows)
     assert record["scheme"] == "U8S8 asymmetric"
+    assert (record["tolerance_mm"], record["within_tolerance"]) == (1e6, True)
     assert record["calibration_pairs"] == 4
 
 
@@ -60,6 +61,30 @@ def test_what_costs_most_stays_float_until_the_rest_is_cheap_enough(float_model,
     worst = next(iter(result.sensitivity))
     assert result.excluded == [worst]
     assert result.sensitivity[worst].moved == max(v.moved for v in result.sensitivity.values())
+    assert result.within_tolerance is False, "no more layers may be left out, and it still costs too much"
+
+
+@pytest.mark.parametrize(("given", "left_out", "within"), [(None, 0, None), (0.001, 1, False), (1e6, 0, True)])
+def test_without_truth_layers_are_left_out_only_for_a_tolerance_that_was_given(
+    float_model, windows, given, left_out, within
+):
+    """How far joints move is many times what their error changes by: 1 mm of it would always leave out the worst."""
+    blind = Windows(windows.feeds[:4], np.full_like(windows.truth[:4], np.nan), 2, 2)
+    wishes = Wishes(target="cpu", methods=("minmax",), tolerance_mm=given, exclude_at_most=1, sensitivity_windows=2)
+    assert not blind.has_truth and windows.has_truth
+    result = quantize(float_model, blind, blind, wishes)
+    assert len(result.excluded) == left_out
+    assert (result.tolerance_mm, result.within_tolerance) == (given, within)
+    assert len(result.sensitivity) == 2, "layers are judged either way"
+    assert (
+        quantize(
+            float_model,
+            blind,
+            windows,
+            Wishes(target="cpu", methods=("minmax",), exclude_at_most=0, sensitivity_windows=0),
+        ).tolerance_mm
+        == 1.0
+    )
 
 
 def test_int8_weights_are_within_half_a_step_of_their_channel(float_model):

@@ -11,7 +11,10 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from rsb_pose_ros.quantization.graph import Graph
 from rsb_pose_ros.quantization.search import Wishes, quantize
+from rsb_pose_ros.quantization.storage import compute_in_half
+from rsb_pose_ros.quantization.tail import float_tail
 from rsb_pose_ros.quantization.tensorrt_rules import check
 
 ROOT = Path(__file__).parents[2]
@@ -213,9 +216,50 @@ def transposed(axis: int) -> Callable[[onnx.ModelProto], None]:
     return change
 
 
+def shape_from_values(model: onnx.ModelProto) -> None:
+    """The output's last side is the largest value of the picture."""
+    behind(
+        model,
+        helper.make_node("ReduceMax", ["x"], ["largest"], name="max", keepdims=0),
+        helper.make_node("Cast", ["largest"], ["whole"], name="whole", to=TensorProto.INT64),
+        helper.make_node("Unsqueeze", ["whole", "axis"], ["side"], name="side"),
+        helper.make_node("Concat", ["lead", "side"], ["shape"], name="shape", axis=0),
+        helper.make_node("Reshape", ["small", "shape"], ["any"], name="flat"),
+        helper.make_node("ReduceSum", ["any", "last"], ["sum"], name="sum"),
+        helper.make_node("Reshape", ["sum", "whole_shape"], ["y"], name="back"),
+        axis=np.array([0]),
+        lead=np.array([64, -1]),
+        last=np.array([2]),
+        whole_shape=np.array([1, 64, 8, 8]),
+    )
+
+
+def as_many_as_are_found(model: onnx.ModelProto) -> None:
+    behind(
+        model, helper.make_node("NonMaxSuppression", ["boxes", "small"], ["y"], name="nms"), boxes=np.zeros((1, 8, 4))
+    )
+
+
+def halves_and_floats(model: onnx.ModelProto) -> None:
+    behind(model, helper.make_node("Add", ["small", "half"], ["y"], name="add"), half=np.ones(1, np.float16))
+
+
+def half_scales_at_opset_17(model: onnx.ModelProto) -> None:
+    model.opset_import[0].version = 17
+    for tensor in [t for t in model.graph.initializer if t.name in ("x_scale", "w_scale")]:
+        tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor).astype(np.float16), tensor.name))
+
+
 @pytest.mark.parametrize(
     ("mistake", "sentence"),
     [
+        (
+            shape_from_values,
+            "flat: Reshape's shape hangs on the values that are fed (through shape), expected a static",
+        ),
+        (as_many_as_are_found, "nms: NonMaxSuppression's output has as many rows as are found"),
+        (halves_and_floats, "not valid ONNX: (op_type:Add, node name: add): B has inconsistent type tensor(float16)"),
+        (half_scales_at_opset_17, "not valid ONNX: (op_type:QuantizeLinear, node name: q): y_scale typestr"),
         (opset_16, "opset 16, expected 17 or newer"),
         (opset_21, "opset 21, expected 20 or older"),
         (cubic, "up: Resize with mode cubic, expected nearest or linear"),
@@ -287,12 +331,49 @@ def test_matrix_products_are_scaled_by_output_channel(
     assert found == ([] if along_outputs else [expected])
 
 
-def test_constants_may_be_nodes() -> None:
-    """As some exporters write scales and zero points."""
+def computed_shape(model: onnx.ModelProto) -> None:
+    """A shape that is computed, though from shapes alone, as exporters of a batch that varies write it."""
+    behind(
+        model,
+        helper.make_node("Shape", ["small"], ["shape"], name="shape"),
+        helper.make_node("Mul", ["shape", "one"], ["same"], name="same"),
+        helper.make_node("Reshape", ["small", "same"], ["y"], name="back"),
+        one=np.array([1, 1, 1, 1]),
+    )
+
+
+def test_a_shape_may_be_computed_from_shapes() -> None:
     model = small()
-    for name in ("x_scale", "x_zero"):
+    computed_shape(model)
+    report = check(model)
+    assert report.violations == report.notes == []
+
+
+def test_shapes_that_the_file_does_not_tell_are_noted() -> None:
+    model = small()
+    computed_shape(model)
+    # ONNX follows a shape's values through few operators.
+    model.graph.node[5].CopyFrom(helper.make_node("Abs", ["shape"], ["same"], name="same"))
+    model.graph.node[-1].output[0] = "again"
+    model.graph.node.append(helper.make_node("Relu", ["again"], ["y"], name="relu"))
+    report = check(model)
+    assert report.violations == []
+    assert any("back: the first of 1 operators whose output's shape the file does not tell" in n for n in report.notes)
+
+
+@pytest.mark.parametrize("plural", [False, True])
+def test_constants_may_be_nodes(plural: bool) -> None:
+    """As some exporters write scales and zero points, in either way of writing numbers."""
+    model = small()
+    for name in ("x_scale", "x_zero", *(["w_scale"] if plural else [])):
         tensor = next(t for t in model.graph.initializer if t.name == name)
-        model.graph.node.insert(0, helper.make_node("Constant", [], [name], name=f"{name}_node", value=tensor))
+        value = numpy_helper.to_array(tensor)
+        given: dict[str, object] = {"value": tensor}
+        if name == "w_scale":
+            given = {"value_floats": value.tolist()}
+        elif name == "x_scale" and plural:
+            given = {"value_float": float(value)}
+        model.graph.node.insert(0, helper.make_node("Constant", [], [name], name=f"{name}_node", **given))
         model.graph.initializer.remove(tensor)
     before = model.SerializeToString()
     assert check(model).violations == []
@@ -342,6 +423,100 @@ def test_pictures_that_are_turned_before_they_are_cast_are_noted() -> None:
 def test_a_wrong_constant_is_refused(changes: dict[str, np.ndarray], sentence: str) -> None:
     found = check(small(**changes)).violations
     assert any(sentence in violation for violation in found), found
+
+
+def half(*names: str) -> Callable[[onnx.ModelProto], None]:
+    return lambda model: compute_in_half(model, names)
+
+
+def rounded(name: str) -> Callable[[onnx.ModelProto], None]:
+    """Q/DQ in front of a node and behind it, as where it computes in INT8."""
+
+    def change(model: onnx.ModelProto) -> None:
+        nodes = {node.name: node for node in model.graph.node}
+        place, node = list(nodes).index(name), nodes[name]
+        before, after = node.input[0], node.output[0]
+        node.input[0], node.output[0] = "in_dq", "out"
+        for source, end, to, at in (("out", "out", after, place + 1), (before, "in", "in_dq", place)):
+            quantized = [source, "step", "zero_point"], [f"{end}_q"]
+            model.graph.node.insert(at, helper.make_node("QuantizeLinear", *quantized, name=f"{end}_q"))
+            restored = helper.make_node("DequantizeLinear", [f"{end}_q", "step", "zero_point"], [to], name=f"{end}_dq")
+            model.graph.node.insert(at + 1, restored)
+        for key, value in (("step", np.float32(0.01)), ("zero_point", np.int8(0))):
+            model.graph.initializer.append(numpy_helper.from_array(np.array(value), key))
+
+    return change
+
+
+def product_in_int8(model: onnx.ModelProto) -> None:
+    """The expectation over the volume as the product of int8 probabilities and int8 places, its result in float."""
+    rounded("/softargmax/MatMul")(model)
+    node = next(n for n in model.graph.node if n.name == "/softargmax/MatMul")
+    values = next(n for n in model.graph.node if n.name == "out_dq")
+    for n in [n for n in model.graph.node if n.name in ("out_q", "out_dq")]:
+        model.graph.node.remove(n)
+    node.output[0] = values.output[0]
+    grid = next(t for t in model.graph.initializer if t.name == node.input[1])
+    grid.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(grid).astype(np.int8), grid.name))
+    weight = helper.make_node("DequantizeLinear", [grid.name, "step", "zero_point"], ["grid_dq"], name="grid_dq")
+    model.graph.node.insert(0, weight)
+    node.input[1] = "grid_dq"
+
+
+def second_look(change: Callable[[onnx.ModelProto], None], name: str) -> Callable[[onnx.ModelProto], None]:
+    """A node that does not depend on the softmax is made one of the second look's."""
+
+    def changed(model: onnx.ModelProto) -> None:
+        next(n for n in model.graph.node if n.name == name).name = "/second_look/cells"
+        change(model)
+
+    return changed
+
+
+@pytest.mark.parametrize(
+    ("mistake", "sentence"),
+    [
+        (half("/softargmax/Softmax"), "/softargmax/Softmax: Softmax at the network's end computes in float16"),
+        (
+            rounded("/softargmax/Softmax"),
+            "/softargmax/Softmax: Softmax at the network's end is rounded to 8 bits by out_q",
+        ),
+        (half("/triangulation/z"), "/triangulation/z: Div at the network's end computes in float16, expected float32"),
+        (rounded("/triangulation/z"), "/triangulation/z: Div at the network's end is rounded to 8 bits"),
+        (product_in_int8, "/softargmax/MatMul: MatMul at the network's end computes in INT8"),
+        (
+            second_look(half("/second_look/cells"), "/uncertainty/mass"),
+            "/second_look/cells: ReduceSum at the network's end",
+        ),
+        (
+            second_look(rounded("/second_look/cells"), "/uncertainty/mass"),
+            "cells: ReduceSum at the network's end is rounded",
+        ),
+    ],
+)
+def test_the_network_s_end_stays_in_float32(
+    float_model: onnx.ModelProto, mistake: Callable[[onnx.ModelProto], None], sentence: str
+) -> None:
+    assert check(float_model).violations == []
+    mistake(float_model)
+    found = check(float_model).violations
+    assert any(sentence in violation for violation in found), found
+    assert not [violation for violation in found if "not valid ONNX" in violation], found
+
+
+def test_what_leads_to_the_co_heatmap_may_be_rounded(float_model: onnx.ModelProto) -> None:
+    half("/regressor/head/Conv", "/regressor/head/Relu")(float_model)
+    rounded("/regressor/Concat")(float_model)
+    assert not [violation for violation in check(float_model).violations if "network's end" in violation]
+
+
+def test_only_between_its_products_the_pose_transformer_is_free_of_that(float_model: onnx.ModelProto) -> None:
+    nodes = {node.name: node for node in float_model.graph.node}
+    renamed = {"/softargmax/MatMul": "/transformer/embed/MatMul", "/triangulation/z": "/transformer/Sub"}
+    for old, new in renamed.items():
+        nodes[old].name = new
+    tail = {node.name for node in float_tail(Graph(float_model))}
+    assert tail & set(renamed.values()) == {"/transformer/Sub"}
 
 
 def test_biases_behind_dequantization_are_refused(float_model, windows):

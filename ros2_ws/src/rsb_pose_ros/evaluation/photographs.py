@@ -117,11 +117,17 @@ class FlatPair:
     box: float
 
 
-def flat_pair(person: AnnotatedPerson, size: int) -> FlatPair:
-    """Windows of `size` pixels around the annotated box, as the estimator's lie around a followed person's joints."""
-    picture = cv2.imread(str(person.image))
+def read_picture(path: Path, grey: bool = False) -> np.ndarray:
+    """(H, W, 3) BGR; grey: as a camera without colours takes it. Raises ValueError for a file that is no picture."""
+    picture = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE if grey else cv2.IMREAD_COLOR)
     if picture is None:
-        raise ValueError(f"{person.image}: cannot be read; expected a picture")
+        raise ValueError(f"{path}: cannot be read; expected a picture")
+    return cv2.cvtColor(picture, cv2.COLOR_GRAY2BGR) if grey else picture
+
+
+def flat_pair(person: AnnotatedPerson, size: int, grey: bool = False) -> FlatPair:
+    """Windows of `size` pixels around the annotated box, as the estimator's lie around a followed person's joints."""
+    picture = read_picture(person.image, grey)
     height, width = picture.shape[:2]
     focal = float(max(width, height))
     camera = np.array([[focal, 0, (width - 1) / 2], [0, focal, (height - 1) / 2], [0, 0, 1]])

@@ -19,6 +19,16 @@ ACTIVATIONS = ("Clip", "Relu")
 QUANTIZED = frozenset({"QuantizeLinear", "DequantizeLinear", "QLinearConv", "QLinearMatMul", "DynamicQuantizeLinear"})
 
 
+def load(path: Path) -> onnx.ModelProto:
+    """Read an ONNX file. Raises ModelError naming a file that is missing or is none."""
+    try:
+        return onnx.load(path)
+    except FileNotFoundError as error:
+        raise ModelError(f"model {path}: no such file; expected an .onnx file") from error
+    except Exception as error:  # protobuf's own types differ between its versions
+        raise ModelError(f"model {path}: is no ONNX file ({type(error).__name__}); export it again") from error
+
+
 class Graph:
     """An ONNX model with its nodes named and indexed. Build it anew after changing nodes."""
 
@@ -108,7 +118,7 @@ def candidates(
     logits: what only leads to the softmax (the sums of logits, and what they are made of) may, too; products: so may these
     products with weights behind it (regular expressions of names).
     keep: regular expressions of names that stay float; exact: likewise, where there are such.
-    Raises ModelError: one that matches nothing, nothing left.
+    Raises ModelError: one that is no regular expression or matches nothing, nothing left.
     """
     head = graph.before([volume_softmax(graph, source)])
     convolutions = [n for n in graph.of(*CONVOLUTIONS) if n.name in head and graph.constant(n.input[1]) is not None]
@@ -128,7 +138,7 @@ def candidates(
         if any(re.search(pattern, n.name) for pattern in products) and graph.constant(n.input[1]) is not None
     ]
     possible = [n for n in possible if not any(re.search(pattern, n.name) for pattern in exact)]
-    patterns = [re.compile(pattern) for pattern in keep]
+    patterns = [_compiled(pattern, source) for pattern in keep]
     idle = [p.pattern for p in patterns if not any(p.search(n.name) for n in possible)]
     if idle:
         raise ModelError(
@@ -139,6 +149,16 @@ def candidates(
     if not any(n.op_type in CONVOLUTIONS for n in chosen):
         raise ModelError(f"{source}: no convolution is left to quantize; expected some outside {list(keep)}")
     return [n.name for n in chosen]
+
+
+def _compiled(pattern: str, source: str) -> re.Pattern[str]:
+    try:
+        return re.compile(pattern)
+    except re.error as error:
+        raise ModelError(
+            f"{source}: pattern {pattern!r} is no regular expression ({error}); expected one such as stage4, with a "
+            "backslash before each bracket that is meant literally"
+        ) from error
 
 
 def _carries_floats(graph: Graph, node: onnx.NodeProto) -> bool:

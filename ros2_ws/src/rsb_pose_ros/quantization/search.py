@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import onnx
 from onnxruntime.quantization.calibrate import TensorsData
 
@@ -24,6 +25,8 @@ from rsb_pose_ros.quantization.storage import (
 )
 from rsb_pose_ros.quantization.windows import Windows
 
+TOLERANCE_MM = 1.0
+"""Error that an INT8 graph may cost where nothing else is wished for."""
 Progress = Callable[[str, int, int], None]
 """Told what is going on, how many steps are done, and of how many."""
 
@@ -31,14 +34,16 @@ Progress = Callable[[str, int, int], None]
 @dataclass(frozen=True)
 class Wishes:
     """target: jetson or cpu; keep: regular expressions of operators that stay float; float_weights: see qdq.insert;
-    methods: of calibration to try; tolerance_mm: cost at which no more layers are left out; exclude_at_most: so many;
-    sensitivity_windows: on which each layer is judged alone, 0 leaves that out; threads: of ONNX Runtime."""
+    methods: of calibration to try; tolerance_mm: cost at which no more layers are left out, None: TOLERANCE_MM where the
+    held-out windows have a truth, else none are left out: a cost without truth is how far joints moved, many times what
+    their error changed by; exclude_at_most: so many; sensitivity_windows: on which each layer is judged alone, 0 leaves
+    that out; threads: of ONNX Runtime."""
 
     target: str = "jetson"
     keep: Sequence[str] = ()
     float_weights: bool = False
     methods: Sequence[str] = METHODS
-    tolerance_mm: float = 1.0
+    tolerance_mm: float | None = None
     exclude_at_most: int = 6
     sensitivity_windows: int = 24
     threads: int = 1
@@ -47,7 +52,8 @@ class Wishes:
 @dataclass
 class Result:
     """The graph and how it came about. mpjpe_float: of the float graph on the held-out windows; sensitivity: per layer,
-    worst first, what it costs alone; excluded: layers that stay float."""
+    worst first, what it costs alone; excluded: layers that stay float; tolerance_mm: cost that was aimed at, None without
+    truth to measure it by."""
 
     model: onnx.ModelProto
     method: str
@@ -56,6 +62,14 @@ class Result:
     methods: dict[str, Verdict]
     sensitivity: dict[str, Verdict] = field(default_factory=dict)
     excluded: list[str] = field(default_factory=list)
+    tolerance_mm: float | None = None
+
+    @property
+    def within_tolerance(self) -> bool | None:
+        """Whether the whole costs no more than was aimed at; None where there was no aim, or nothing to measure by."""
+        if self.tolerance_mm is None or np.isnan(self.verdict.cost):
+            return None
+        return bool(self.verdict.cost <= self.tolerance_mm)
 
     def record(self, wishes: Wishes, calibration: Windows, held_out: Windows) -> dict[str, Any]:
         """For the model's card."""
@@ -69,6 +83,8 @@ class Result:
             "calibration_methods": {name: verdict.as_dict() for name, verdict in self.methods.items()},
             "held_out_windows": len(held_out),
             "held_out": {"float32_mpjpe": round(self.mpjpe_float, 2), **self.verdict.as_dict()},
+            "tolerance_mm": self.tolerance_mm,
+            "within_tolerance": self.within_tolerance,
             "kept_float": [*wishes.keep, *self.excluded],
             "sensitivity_moved_mm": {name: verdict.as_dict()["moved"] for name, verdict in self.sensitivity.items()},
         }
@@ -82,7 +98,7 @@ def quantize(
     source: str = "model",
     progress: Progress = lambda *_: None,
 ) -> Result:
-    """Raises ModelError: quantized already, no stereo pose graph, a pattern that matches nothing, no windows."""
+    """Raises ModelError: quantized already, no stereo pose graph, a pattern that is none or matches nothing, no windows."""
     prepared = prepare(model, source)
     if not len(calibration) or not len(held_out):
         raise ModelError(
@@ -90,7 +106,7 @@ def quantize(
         )
     graph = Graph(prepared)
     recipe = RECIPES[wishes.target]
-    chosen = candidates(graph, recipe.operators, wishes.keep, source, recipe.exact, recipe.logits, recipe.products)
+    chosen = chosen_nodes(prepared, wishes, source)
     judge = Judge(model, held_out, wishes.threads)
     histograms = _watch(prepared, graph, chosen, calibration, wishes, progress)
 
@@ -119,8 +135,11 @@ def quantize(
     worst_first = sorted(sensitivity, key=lambda name: -sensitivity[name].moved)
     excluded: list[str] = []
     verdict = verdicts[best]
+    tolerance = wishes.tolerance_mm
+    if tolerance is None and held_out.has_truth:
+        tolerance = TOLERANCE_MM
     for i, layer in enumerate(worst_first[: wishes.exclude_at_most]):
-        if verdict.cost <= wishes.tolerance_mm:
+        if tolerance is None or not verdict.cost > tolerance:  # a cost of NaN: nothing to measure by
             break
         progress("leaving out", i, wishes.exclude_at_most)
         excluded.append(layer)
@@ -134,7 +153,15 @@ def quantize(
         verdicts,
         {name: sensitivity[name] for name in worst_first},
         excluded,
+        tolerance,
     )
+
+
+def chosen_nodes(prepared: onnx.ModelProto, wishes: Wishes, source: str = "model") -> list[str]:
+    """Names of the nodes that become INT8 as far as the target and --keep-fp16 go. Raises ModelError as candidates."""
+    recipe = RECIPES[wishes.target]
+    graph = Graph(prepared)
+    return candidates(graph, recipe.operators, wishes.keep, source, recipe.exact, recipe.logits, recipe.products)
 
 
 def prepare(model: onnx.ModelProto, source: str) -> onnx.ModelProto:

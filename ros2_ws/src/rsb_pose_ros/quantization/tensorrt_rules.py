@@ -13,10 +13,11 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-from onnx import TensorProto
+from onnx import TensorProto, numpy_helper
 
-from rsb_pose_ros.inference.card import ModelError, card_path
-from rsb_pose_ros.quantization.graph import Graph
+from rsb_pose_ros.inference.card import card_path
+from rsb_pose_ros.quantization.graph import Graph, load
+from rsb_pose_ros.quantization.tail import narrow_tail
 
 LOWEST_OPSET, HIGHEST_OPSET = 17, 20
 """LayerNormalization came with 17; the parsers of TensorRT 10.0 to 10.3 (JetPack 6) read up to 20."""
@@ -64,6 +65,23 @@ AXES_INPUT = {"Slice": 3, "Pad": 3, "Squeeze": 1, "Unsqueeze": 1, "CumSum": 1}
 """Which input holds the axes: it has to be a constant. That of every Reduce… is the second."""
 WEIGHT_AXES = {"Conv": 0, "ConvTranspose": 0}
 """Axis of a weight along which its scales may vary: output channels, for a transposed convolution input channels."""
+SHAPE_INPUTS = {
+    "CenterCropPad": (1,),
+    "ConstantOfShape": (0,),
+    "Expand": (1,),
+    "OneHot": (1,),
+    "Pad": (1,),
+    "Range": (0, 1, 2),
+    "Reshape": (1,),
+    "Resize": (2, 3),
+    "Slice": (1, 2, 4),
+    "Split": (1,),
+    "Tile": (1,),
+    "TopK": (1,),
+}
+"""Which inputs say how large the output is."""
+FOUND_SHAPES = ("NonMaxSuppression",)
+"""What finds as many as there are; others of the kind are in REFUSED."""
 QUANTIZERS = ("QuantizeLinear", "DequantizeLinear")
 HEAVY = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 
@@ -99,19 +117,20 @@ def check(model: str | Path | onnx.ModelProto, variable_batch: bool = False) -> 
     """Read a graph and hold it against the rules.
 
     Shapes must be static, except for a leading dimension that the contract of the card beside the file leaves open
-    (PoseRefiner's `batch`). variable_batch: one named `batch` may vary, whatever the card says.
+    (PoseRefiner's `batch`), and no shape may hang on the values of what is fed. Where there is a co-heatmap, what comes
+    after it must compute in float32 (tail.py). variable_batch: a dimension named `batch` may vary, whatever the card says.
     Raises ModelError naming a file that cannot be read.
     """
-    proto = model if isinstance(model, onnx.ModelProto) else _read(Path(model))
+    proto = model if isinstance(model, onnx.ModelProto) else load(Path(model))
     open_names = set() if isinstance(model, onnx.ModelProto) else _open_dimensions(Path(model))
     if variable_batch:
         open_names.add("batch")
     graph = Graph(_with_constants_stored(proto))
-    rules = (_form, _operators, _axes, _types, _quantizers, _weights)
+    rules = (_form, _operators, _axes, _types, _quantizers, _weights, _found_shapes, _tail)
     violations = [sentence for rule in rules for sentence in rule(graph)] + list(_shapes(graph, open_names))
     heavy = graph.of(*HEAVY)
     int8 = [n for n in heavy if _is_dequantized(graph, n.input[0]) and _is_dequantized(graph, n.input[1])]
-    notes = [*_varying(graph, open_names), *_fall_backs(graph, int8)]
+    notes = [*_varying(graph, open_names), *_fall_backs(graph, int8), *_unknown_shapes(graph)]
     return Report(violations, list(_alignment(graph, heavy, int8)), len(int8), len(heavy), notes)
 
 
@@ -120,13 +139,27 @@ def _with_constants_stored(model: onnx.ModelProto) -> onnx.ModelProto:
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
     for node in [n for n in copy.graph.node if n.op_type == "Constant"]:
-        value = next((a.t for a in node.attribute if a.name == "value"), None)
+        value = _constant_of(node)
         if value is None:
             continue
         copy.graph.initializer.add().CopyFrom(value)
         copy.graph.initializer[-1].name = node.output[0]
         copy.graph.node.remove(node)
     return copy
+
+
+def _constant_of(node: onnx.NodeProto) -> onnx.TensorProto | None:
+    """A Constant node's value in whichever way it is written; None for texts and sparse tensors."""
+    for attribute in node.attribute:
+        if attribute.name == "value":
+            return attribute.t
+        if attribute.name in ("value_float", "value_floats"):
+            value = attribute.f if attribute.name == "value_float" else attribute.floats
+            return numpy_helper.from_array(np.array(value, np.float32))
+        if attribute.name in ("value_int", "value_ints"):
+            value = attribute.i if attribute.name == "value_int" else attribute.ints
+            return numpy_helper.from_array(np.array(value, np.int64))
+    return None
 
 
 def _open_dimensions(model: Path) -> set[str]:
@@ -139,15 +172,6 @@ def _open_dimensions(model: Path) -> set[str]:
     return {shape[0] for shape in shapes if shape and isinstance(shape[0], str)}
 
 
-def _read(path: Path) -> onnx.ModelProto:
-    try:
-        return onnx.load(path)
-    except FileNotFoundError as error:
-        raise ModelError(f"model {path}: no such file; expected an .onnx file") from error
-    except Exception as error:  # protobuf's own types differ between its versions
-        raise ModelError(f"model {path}: is no ONNX file ({type(error).__name__}); export it again") from error
-
-
 def _form(graph: Graph) -> Iterator[str]:
     opset = next((o.version for o in graph.model.opset_import if o.domain in ("", "ai.onnx")), 0)
     if opset < LOWEST_OPSET:
@@ -155,9 +179,10 @@ def _form(graph: Graph) -> Iterator[str]:
     elif opset > HIGHEST_OPSET:
         yield f"the graph has opset {opset}, expected {HIGHEST_OPSET} or older, for JetPack 6: export it again"
     try:
-        onnx.checker.check_model(graph.model)
-    except onnx.checker.ValidationError as error:
-        yield f"the graph is not valid ONNX: {str(error).strip().splitlines()[0]}"
+        onnx.checker.check_model(graph.model, full_check=True)  # the types of operators' inputs as well
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        reason = str(error).replace("[ShapeInferenceError] ", "").strip().splitlines()[0]
+        yield f"the graph is not valid ONNX: {reason}"
 
 
 def _operators(graph: Graph) -> Iterator[str]:
@@ -207,6 +232,60 @@ def _shapes(graph: Graph, open_names: Collection[str]) -> Iterator[str]:
                 continue
             name = dimension.dim_param or "?"
             yield f"{value.name}: dimension '{name}' varies, expected static shapes: export with fixed sizes"
+
+
+def _found_shapes(graph: Graph) -> Iterator[str]:
+    """Shapes that hang on what is fed. A shape computed from other shapes is known when the engine is built."""
+    valued = _values_fed(graph)
+    for node in graph.nodes:
+        if node.op_type in FOUND_SHAPES:
+            yield f"{node.name}: {node.op_type}'s output has as many rows as are found, expected a static shape: do without"
+            continue
+        given = [node.input[i] for i in SHAPE_INPUTS.get(node.op_type, ()) if i < len(node.input)]
+        found = next((name for name in given if name in valued), None)
+        if found is not None:
+            by = graph.producer[found].name if found in graph.producer else found
+            yield (
+                f"{node.name}: {node.op_type}'s shape hangs on the values that are fed (through {by}), expected a static "
+                "shape: fix it at export"
+            )
+
+
+def _values_fed(graph: Graph) -> set[str]:
+    """Tensors whose values hang on those of the graph's inputs; their shapes are another matter."""
+    fed = {value.name for value in graph.model.graph.input} - set(graph.constants)
+    for node in graph.nodes:  # in topological order
+        if node.op_type not in ("Shape", "Size") and fed & set(node.input):
+            fed.update(node.output)
+    return fed
+
+
+def _tail(graph: Graph) -> Iterator[str]:
+    if _inferred(graph.model):  # else it is not valid, which _form says
+        yield from narrow_tail(graph)
+
+
+def _unknown_shapes(graph: Graph) -> Iterator[str]:
+    """In a graph of static inputs: where shapes stop being known without running it."""
+    inputs = graph.model.graph.input
+    if not all(d.dim_value > 0 for value in inputs for d in value.type.tensor_type.shape.dim):
+        return
+    known = _inferred(graph.model)
+    if not known:
+        return  # it is not valid, which _form says
+    static = {v.name for v in known if _is_static(v)} | set(graph.constants)
+    unknown = [n for n in graph.nodes if not {o for o in n.output if o} <= static]
+    first = [n for n in unknown if {i for i in n.input if i} <= static]
+    if first:
+        yield (
+            f"{first[0].name}: the first of {len(unknown)} operators whose output's shape the file does not tell; ONNX "
+            "Runtime hands TensorRT known shapes alone: export with fixed sizes"
+        )
+
+
+def _is_static(value: onnx.ValueInfoProto) -> bool:
+    kind = value.type.tensor_type
+    return kind.HasField("shape") and all(d.HasField("dim_value") for d in kind.shape.dim)
 
 
 def _varying(graph: Graph, open_names: Collection[str]) -> Iterator[str]:
@@ -349,6 +428,24 @@ def _readers(graph: Graph, node: onnx.NodeProto) -> list[onnx.NodeProto]:
     return [n for r in readers for n in (_readers(graph, r) if r.op_type == "DequantizeLinear" else [r])]
 
 
+def alignment_lines(report: Report, shown: int = 5) -> list[str]:
+    """What does not fill the tensor cores, as text: how many operators of each precision, and the `shown` worst of them."""
+    lines = []
+    for precision, multiple in ALIGNMENT.items():
+        found = sorted((a for a in report.alignment if a.precision == precision), key=lambda a: a.used)
+        if not found:
+            continue
+        lines.append(
+            f"{len(found)} operators in {precision.upper()} do not fill the tensor cores (multiples of {multiple} "
+            "channels), the worst:"
+        )
+        lines += [
+            f"  {a.node}: {a.inputs} → {a.outputs} channels, {100 * a.used:.0f} % of the products count"
+            for a in found[:shown]
+        ]
+    return lines
+
+
 def _attribute(node: onnx.NodeProto, name: str, default: int) -> int:
     return next((a.i for a in node.attribute if a.name == name), default)
 
@@ -360,7 +457,7 @@ def _ranks(model: onnx.ModelProto) -> dict[str, int]:
 def _inferred(model: onnx.ModelProto) -> list[onnx.ValueInfoProto]:
     """What is known of the graph's tensors; nothing of an invalid graph, which _form reports."""
     try:
-        graph = onnx.shape_inference.infer_shapes(model).graph
+        graph = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
     except Exception:
         return []
     return [*graph.value_info, *graph.input, *graph.output]

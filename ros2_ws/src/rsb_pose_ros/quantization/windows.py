@@ -40,6 +40,11 @@ class Windows:
         return len(self.feeds)
 
     @property
+    def has_truth(self) -> bool:
+        """Whether any joint's true place is known, so that errors can be measured."""
+        return bool(np.isfinite(self.truth).all(-1).any())
+
+    @property
     def sha256(self) -> str:
         """Of all that goes into the network, in its order."""
         digest = hashlib.sha256()

@@ -1,0 +1,91 @@
+"""Whole photographs, shown to the estimator as a card before both cameras: does it find the people in them?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from rsb_pose_ros.evaluation.photographs import BASELINE_M, CARD_M, AnnotatedPerson, read_picture
+from rsb_pose_ros.inference import StereoPoseEstimator
+from rsb_pose_ros.stereo import StereoRig
+
+TRIES = 6
+"""So often a photograph is shown: the estimator looks into another part of it each time."""
+RIGHT_SHARE = 0.25
+"""Found is who has half of the annotated joints within this share of the box's longer side."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """tries: 1 … TRIES until somebody was reported, 0 for nobody; right: it is one of the annotated people."""
+
+    tries: int
+    right: bool
+
+
+def by_picture(people: Sequence[AnnotatedPerson]) -> dict[Path, list[AnnotatedPerson]]:
+    """Everybody who is annotated in each picture."""
+    pictures: dict[Path, list[AnnotatedPerson]] = {}
+    for person in people:
+        pictures.setdefault(person.image, []).append(person)
+    return pictures
+
+
+def card_pair(picture: np.ndarray) -> tuple[np.ndarray, np.ndarray, StereoRig]:
+    """A photograph (H, W, 3) on a card at CARD_M that fills the left picture: both pictures, and the rig that took them."""
+    height, width = picture.shape[:2]
+    focal = float(max(width, height))
+    camera = np.array([[focal, 0, (width - 1) / 2], [0, focal, (height - 1) / 2], [0, 0, 1]])
+    away = np.array([-BASELINE_M, 0, 0])
+    rig = StereoRig.from_calibration(camera, None, camera, None, np.eye(3), away, (width, height))
+    shift = focal * BASELINE_M / CARD_M
+    right = cv2.warpAffine(picture, np.array([[1.0, 0, -shift], [0, 1, 0]]), (width, height))
+    return picture, right, rig
+
+
+def search(model: Path, people: Sequence[AnnotatedPerson], grey: bool = False, threads: int = 0) -> list[Look]:
+    """What the estimator says of each picture. Raises ModelError; ValueError for a picture that cannot be read."""
+    from tqdm import tqdm
+
+    estimator, looks = None, []
+    for path, annotated in tqdm(by_picture(people).items(), desc="whole photographs", unit="picture"):
+        left, right, rig = card_pair(read_picture(path, grey))
+        if estimator is None:
+            estimator = StereoPoseEstimator(model, rig, providers=["cpu"], threads=threads, exact_model=True)
+        estimator.use_rig(rig)
+        looks.append(_look(estimator, left, right, annotated))
+    return looks
+
+
+def _look(
+    estimator: StereoPoseEstimator, left: np.ndarray, right: np.ndarray, annotated: Sequence[AnnotatedPerson]
+) -> Look:
+    rig = estimator.rig
+    into_picture = rig.cameras[0].matrix @ np.linalg.inv(rig.projections[0, :, :3])
+    for tries in range(1, TRIES + 1):
+        found = estimator.estimate(left, right)
+        if found:
+            keypoints = found[0].keypoints[0] @ into_picture[:2, :2].T + into_picture[:2, 2]
+            return Look(tries, any(is_one(keypoints, person) for person in annotated))
+    return Look(0, False)
+
+
+def is_one(keypoints: np.ndarray, person: AnnotatedPerson) -> bool:
+    """Whether keypoints (17, 2) of the picture lie on an annotated person."""
+    off = np.linalg.norm(keypoints - person.keypoints, axis=-1)
+    return bool(np.isfinite(off).any() and np.nanmedian(off) <= RIGHT_SHARE * person.box[2:].max())
+
+
+def summary(looks: Sequence[Look]) -> dict[str, float]:
+    """{"pictures", "found_at_first", "found", "somebody_else"}, shares of the pictures."""
+    count = len(looks)
+    return {
+        "pictures": count,
+        "found_at_first": sum(look.right and look.tries == 1 for look in looks) / count,
+        "found": sum(look.right for look in looks) / count,
+        "somebody_else": sum(look.tries > 0 and not look.right for look in looks) / count,
+    }
