@@ -279,7 +279,6 @@ def train_look(arguments: argparse.Namespace) -> int:
 
 def write_estimates(arguments: argparse.Namespace) -> int:
     import numpy as np
-    import torch
 
     from rsb_pose_ros.data.mirrored import MirroredToo
     from rsb_pose_ros.data.synthetic.dataset import SyntheticPairsDataset
@@ -287,7 +286,6 @@ def write_estimates(arguments: argparse.Namespace) -> int:
     from rsb_pose_ros.training.co_keypoints import load_weights
     from rsb_pose_ros.training.estimates import estimate
     from rsb_pose_ros.training.exported_weights import load_start
-    from rsb_pose_ros.training.precision import has_fast_bfloat16
 
     if arguments.start is None:
         raise ValueError("no --start given; expected a checkpoint that the `finish` stage wrote")
@@ -296,8 +294,7 @@ def write_estimates(arguments: argparse.Namespace) -> int:
     data = (arguments.data, arguments.shared, arguments.bodies, model.config.image_size)
     rendered = SyntheticPairsDataset(*data, seed=arguments.seed)
     dataset = MirroredToo(rendered) if arguments.mirrored else rendered
-    mixed = has_fast_bfloat16(torch.device("cpu"))
-    found = estimate(model, dataset, arguments.pairs, arguments.within, workers=arguments.workers, mixed=mixed)
+    found = estimate(model, dataset, arguments.pairs, arguments.within, workers=arguments.workers)
     found.save(arguments.output / "estimates.npz")
     error = 1000 * np.linalg.norm(found.triangulated - found.truth, axis=-1)
     print(f"{len(found)} poses, median error {np.median(error):.0f} mm, in {arguments.output / 'estimates.npz'}")

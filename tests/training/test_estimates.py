@@ -1,6 +1,5 @@
 """What a network triangulates, as its own transformer learns from it."""
 
-import copy
 from dataclasses import replace
 from itertools import cycle
 
@@ -13,7 +12,6 @@ from torch.utils.data import IterableDataset
 from rsb_pose_ros.model import RSBPose
 from rsb_pose_ros.training.estimates import estimate
 from rsb_pose_ros.training.export import example_pair
-from rsb_pose_ros.training.precision import keep_exact
 
 FAR = torch.tensor([0.0, 0.0, 100.0])
 
@@ -50,15 +48,3 @@ def test_poses_with_a_joint_astray_are_left_out(model):
     np.testing.assert_allclose(found.truth - found.triangulated, 0.1, atol=1e-3)
     with pytest.raises(ValueError, match=r"none of 4 poses has all joints within 0.01 m"):
         estimate(model, data, 6, within=0.01, batch=3, workers=0)
-
-
-def test_mixed_is_the_precision_of_training(model):
-    data = Labelled(model)
-    exact = estimate(model, data, 1, batch=1, workers=0)
-    found = estimate(copy.deepcopy(model), data, 1, batch=1, workers=0, mixed=True)
-    training = copy.deepcopy(model).to(memory_format=torch.channels_last)
-    keep_exact(training)
-    with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
-        expected = training(*example_pair(64)).joints_initial.float().numpy()
-    np.testing.assert_allclose(found.triangulated, expected, rtol=1e-5)
-    assert (found.triangulated != exact.triangulated).any()

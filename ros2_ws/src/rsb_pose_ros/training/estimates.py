@@ -15,32 +15,23 @@ from tqdm import tqdm
 from rsb_pose_ros.data.recorded_poses import RecordedPoses
 from rsb_pose_ros.model import RSBPose
 from rsb_pose_ros.model.pose_transformer import standard_deviations
-from rsb_pose_ros.training.precision import keep_exact
 
 
 def estimate(
-    model: RSBPose,
-    dataset: IterableDataset,
-    pairs: int,
-    within: float = math.inf,
-    batch: int = 8,
-    workers: int = 1,
-    mixed: bool = False,
+    model: RSBPose, dataset: IterableDataset, pairs: int, within: float = math.inf, batch: int = 8, workers: int = 1
 ) -> RecordedPoses:
     """Poses before the transformer, their standard deviations and the truth, of those pairs that show somebody.
 
     within: poses in which a joint is off by more than so many metres are left out: a joint taken for the wall behind is
-    no noise on a pose, and the transformer would learn to move all others for its sake. mixed: in the precision of its
-    training, which is faster; the model's parts named EXACT stay so. Raises ValueError if none is left.
+    no noise on a pose, and the transformer would learn to move all others for its sake. Raises ValueError if none is left.
+
+    In float32: bfloat16 moves triangulated joints by a centimetre, and their errors would be others than the robot's.
     """
     model.eval()
-    if mixed:
-        model.to(memory_format=torch.channels_last)
-        keep_exact(model)
     rows: list[tuple[np.ndarray, ...]] = []
     loader: Iterator[dict[str, Tensor]] = iter(DataLoader(dataset, batch_size=batch, num_workers=workers))
     for labels in tqdm(islice(loader, -(-pairs // batch)), total=-(-pairs // batch), desc="estimates"):
-        with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16, enabled=mixed):
+        with torch.no_grad():
             seen = model(labels["crops"], labels["projections"])
         columns = (seen.joints_initial, labels["joints"], standard_deviations(seen.covariance))
         rows.append(tuple(column[labels["present"]].float().numpy() for column in columns))
