@@ -87,7 +87,9 @@ def test_landmarks_are_triangulated(stand_in):
     cameras[:, [0, 1], [0, 1]], cameras[:, 2, 2], cameras[1, 0, 3] = 300, 1, -300 * 0.1
     crops = np.stack([views(20, 10), views(20, 0)])
     with MediaPipePose(sys.executable, still=True, worker=stand_in) as pose:
-        joints, keypoints, confidence = MediaPipeOnEachView(pose)(crops, np.stack([cameras] * 2))[MEDIAPIPE]
+        joints, keypoints, confidence = MediaPipeOnEachView(pose, crops.shape[2])(crops, np.stack([cameras] * 2))[
+            MEDIAPIPE
+        ]
     np.testing.assert_allclose(joints[0, :, 2], 3.0, rtol=1e-6)  # f · B / 10 px
     np.testing.assert_allclose(keypoints[0, :, INDEX["nose"]], [[20, 0], [10, 0]])
     assert np.isnan(joints[1]).all() and not confidence[1].any()

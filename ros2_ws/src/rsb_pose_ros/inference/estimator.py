@@ -19,7 +19,7 @@ from rsb_pose_ros.inference.track import FORGET_S, FRAME_S, Track
 from rsb_pose_ros.inference.windows import person_window, steady
 from rsb_pose_ros.stereo import StereoRig
 
-MIN_CONFIDENCE = 0.7
+MIN_CONFIDENCE = 0.75
 KEEP = 0.35
 """A person that is followed is lost below this share of min_confidence: one blurred pair does not end a track."""
 SEARCH_EVERY = 3
