@@ -11,11 +11,11 @@ from torch import Tensor, nn
 from rsb_pose_ros.model import RSBPose
 
 EXACT = (
-    *("backbone.stem", "backbone.stem_separable", "heatmaps", "co_keypoints.agreement", "co_keypoints.regressor.head"),
+    *("backbone.stem", "heatmaps", "co_keypoints.agreement", "co_keypoints.regressor.head"),
     *("second_look", "confidence", "transformer"),
 )
 """Parts of the network that stay in float32. Heatmap logits reach 80, where bfloat16 knows steps of a quarter; the second
-look compares cosines, of what the stem sees, that differ by hundredths."""
+look compares cosines that differ by hundredths."""
 
 
 def has_fast_bfloat16(device: torch.device) -> bool:
