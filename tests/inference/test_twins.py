@@ -12,6 +12,7 @@ from rsb_pose_ros.inference.card import STEREO_POSE
 from rsb_pose_ros.inference.session import ModelSession
 from tests.inference.blob_model import write_blob_model
 from tests.inference.blob_scene import pinhole_rig
+from tests.inference.claimed_providers import claim
 
 SHIPPED = Path(__file__).resolve().parents[2] / "models/rsb_pose_edge.onnx"
 CUDA, CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
@@ -62,15 +63,7 @@ def test_it_is_taken_where_nothing_but_the_cpu_runs(model, monkeypatch, provider
 
 @pytest.mark.parametrize(("starts", "expected"), [(True, "int8.onnx"), (False, "int8_cpu.onnx")])
 def test_whether_a_gpu_really_runs_decides(model, monkeypatch, starts, expected):
-    real = onnxruntime.InferenceSession
-
-    def session(path, options, providers, enable_fallback):
-        made = real(path, options, providers=[CPU])
-        made.get_providers = lambda: [name for name, _ in providers if starts or name == CPU]
-        return made
-
-    monkeypatch.setattr(onnxruntime, "InferenceSession", session)
-    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: [CUDA, CPU])
+    claim(monkeypatch, CUDA, CPU, starts=lambda name: starts or name == CPU)
     assert ran(model, providers=["auto"]) == expected
 
 
@@ -85,15 +78,7 @@ def test_a_twin_of_other_weights_is_refused(model):
 
 
 def test_cuda_without_tensorrt_runs_the_float_file(tmp_path, model, monkeypatch, caplog):
-    real = onnxruntime.InferenceSession
-
-    def session(path, options, providers, enable_fallback):
-        made = real(path, options, providers=[CPU])
-        made.get_providers = lambda: [name for name, _ in providers]
-        return made
-
-    monkeypatch.setattr(onnxruntime, "InferenceSession", session)
-    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: [CUDA, CPU])
+    claim(monkeypatch, CUDA, CPU)
     caplog.set_level("INFO", "rsb_pose_ros")
     assert ran(model, providers=["auto"]) == "int8.onnx", "it is not known what the file was made of"
     origin = write_blob_model(tmp_path, "float")

@@ -28,6 +28,7 @@ from rsb_pose_ros.benchmark import BenchmarkError
 from rsb_pose_ros.benchmark.markdown import table as markdown_table
 from rsb_pose_ros.inference import ModelError, read_card
 from rsb_pose_ros.inference.card import STEREO_POSE
+from rsb_pose_ros.inference.session import session_options
 from rsb_pose_ros.inference.windows import searched_bounds
 from rsb_pose_ros.stereo import StereoCrop, WindowCutter
 
@@ -153,13 +154,7 @@ def window_pair(model: Path, bag: Path) -> dict[str, np.ndarray]:
 
 
 def _session(model: Path, threads: int, profile: Path | None) -> onnxruntime.InferenceSession:
-    """As inference/session.py starts it on the CPU, which has no use for profiles."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    options.use_deterministic_compute = True
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options = session_options(threads)
     if profile is not None:
         options.enable_profiling = True
         options.profile_file_prefix = str(profile)

@@ -125,9 +125,8 @@ def read_picture(path: Path, grey: bool = False) -> np.ndarray:
     return cv2.cvtColor(picture, cv2.COLOR_GRAY2BGR) if grey else picture
 
 
-def flat_pair(person: AnnotatedPerson, size: int, grey: bool = False) -> FlatPair:
-    """Windows of `size` pixels around the annotated box, as the estimator's lie around a followed person's joints."""
-    picture = read_picture(person.image, grey)
+def card_pair(picture: np.ndarray) -> tuple[np.ndarray, np.ndarray, StereoRig]:
+    """A photograph (H, W, 3) on a card at CARD_M that fills the left picture: both pictures, and the rig that took them."""
     height, width = picture.shape[:2]
     focal = float(max(width, height))
     camera = np.array([[focal, 0, (width - 1) / 2], [0, focal, (height - 1) / 2], [0, 0, 1]])
@@ -135,15 +134,20 @@ def flat_pair(person: AnnotatedPerson, size: int, grey: bool = False) -> FlatPai
     rig = StereoRig.from_calibration(camera, None, camera, None, np.eye(3), away, (width, height))
     shift = focal * BASELINE_M / CARD_M
     right = cv2.warpAffine(picture, np.array([[1.0, 0, -shift], [0, 1, 0]]), (width, height))
+    return picture, right, rig
 
+
+def flat_pair(person: AnnotatedPerson, size: int, grey: bool = False) -> FlatPair:
+    """Windows of `size` pixels around the annotated box, as the estimator's lie around a followed person's joints."""
+    left, right, rig = card_pair(read_picture(person.image, grey))
     corner, extent = person.box[:2], person.box[2:]
     side = PERSON_MARGIN * JOINTS_OF_BOX * extent.max()
     crop = StereoCrop.centred(corner + extent / 2, side, rig.focal_length * BASELINE_M / CARD_M, size)
     projections = crop.projections(rig.projections)
     # No lens, no rotation: the picture and its crop differ by scale and place.
-    into_crop = projections[0, :2, :3] @ np.linalg.inv(camera)
+    into_crop = projections[0, :2, :3] @ np.linalg.inv(rig.cameras[0].matrix)
     keypoints = person.keypoints @ into_crop[:, :2].T + into_crop[:, 2]
-    return FlatPair(rig.cut(picture, right, crop), projections, keypoints, extent.max() / crop.scale)
+    return FlatPair(rig.cut(left, right, crop), projections, keypoints, extent.max() / crop.scale)
 
 
 def errors(pair: FlatPair, keypoints: np.ndarray) -> np.ndarray:

@@ -6,12 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 
-from rsb_pose_ros.evaluation.photographs import BASELINE_M, CARD_M, AnnotatedPerson, read_picture
+from rsb_pose_ros.evaluation.photographs import AnnotatedPerson, card_pair, read_picture
 from rsb_pose_ros.inference import StereoPoseEstimator
-from rsb_pose_ros.stereo import StereoRig
 
 TRIES = 6
 """So often a photograph is shown: the estimator looks into another part of it each time."""
@@ -33,18 +31,6 @@ def by_picture(people: Sequence[AnnotatedPerson]) -> dict[Path, list[AnnotatedPe
     for person in people:
         pictures.setdefault(person.image, []).append(person)
     return pictures
-
-
-def card_pair(picture: np.ndarray) -> tuple[np.ndarray, np.ndarray, StereoRig]:
-    """A photograph (H, W, 3) on a card at CARD_M that fills the left picture: both pictures, and the rig that took them."""
-    height, width = picture.shape[:2]
-    focal = float(max(width, height))
-    camera = np.array([[focal, 0, (width - 1) / 2], [0, focal, (height - 1) / 2], [0, 0, 1]])
-    away = np.array([-BASELINE_M, 0, 0])
-    rig = StereoRig.from_calibration(camera, None, camera, None, np.eye(3), away, (width, height))
-    shift = focal * BASELINE_M / CARD_M
-    right = cv2.warpAffine(picture, np.array([[1.0, 0, -shift], [0, 1, 0]]), (width, height))
-    return picture, right, rig
 
 
 def search(model: Path, people: Sequence[AnnotatedPerson], grey: bool = False, threads: int = 0) -> list[Look]:

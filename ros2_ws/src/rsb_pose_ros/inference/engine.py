@@ -36,10 +36,13 @@ ANNOUNCE_EVERY = 30.0
 COMPLETE = "engine.json"
 """Lies in the folder of an engine that was built to its end: one graph may become several engines."""
 BUILD_LOG = "build.log"
+WHOLE, PARTITIONED = (
+    "Whole graph will run on TensorRT",
+    "Graph is partitioned and number of subgraphs running on TensorRT",
+)
+"""What ONNX Runtime's TensorRT provider says of a graph, at level INFO."""
 
 _PROGRAM = f"import json, sys; from {__name__} import build; build(json.loads(sys.argv[1]))"
-_WHOLE = re.compile(r"Whole graph will run on TensorRT")
-_PARTITIONED = re.compile(r"number of subgraphs running on TensorRT \w+ provider is (\d+)")
 _PR_SET_PDEATHSIG = 1
 _NUMPY = {
     "tensor(uint8)": np.uint8,
@@ -127,7 +130,7 @@ def ensure_built(
         return False
     if is_complete(folder):
         LOG.info("TensorRT engine of %s: from %s", model.name, folder)
-        _warn_of_parts(model, folder)
+        _warn_of_pieces(model, folder)
         return False
     # Warnings: seen by those, too, who have set up no logging, and who wait.
     LOG.warning("building the TensorRT engine of %s in %s, this takes minutes the first time", model.name, folder)
@@ -152,11 +155,11 @@ def ensure_built(
         "seconds": round(seconds, 1),
         "gpu": gpu(),
         "tensorrt": tensorrt_version(),
-        "parts": _parts((folder / BUILD_LOG).read_text(errors="replace")),
+        "whole": _whole((folder / BUILD_LOG).read_text(errors="replace")),
     }
     (folder / COMPLETE).write_text(json.dumps(record) + "\n", encoding="utf-8")
     LOG.info("the TensorRT engine of %s is built, after %.0f s", model.name, seconds)
-    _warn_of_parts(model, folder)
+    _warn_of_pieces(model, folder)
     return True
 
 
@@ -180,26 +183,24 @@ def _cache_of(providers: Sequence[tuple[str, dict[str, Any]]]) -> Path | None:
     return Path(str(options["trt_engine_cache_path"]))
 
 
-def _parts(log: str) -> int | None:
-    """Into how many pieces the graph fell of which TensorRT runs each, with others between; 1: all of it. None: unsaid."""
-    if _WHOLE.search(log):
-        return 1
-    partitioned = _PARTITIONED.findall(log)
-    return int(partitioned[-1]) + 1 if partitioned else None
+def _whole(log: str) -> bool | None:
+    """Whether TensorRT takes all of the graph, by what ONNX Runtime said of it; None where it said nothing."""
+    if WHOLE in log:
+        return True
+    return False if PARTITIONED in log else None
 
 
-def _warn_of_parts(model: Path, folder: Path) -> None:
+def _warn_of_pieces(model: Path, folder: Path) -> None:
     """A graph that TensorRT takes in pieces runs, and is slow: nobody would know."""
     try:
-        parts = json.loads((folder / COMPLETE).read_text(encoding="utf-8")).get("parts")
+        whole = json.loads((folder / COMPLETE).read_text(encoding="utf-8")).get("whole")
     except (OSError, ValueError, AttributeError):
         return
-    if isinstance(parts, int) and parts > 1:
+    if whole is False:
         LOG.warning(
-            "TensorRT takes %s in %d pieces and leaves the rest to the next provider, which is slow: "
+            "TensorRT takes %s in pieces and leaves the rest to the next provider, which is slow: "
             "tools/check_tensorrt.py names operators that it does not take, %s what it said itself",
             model.name,
-            parts - 1,
             folder / BUILD_LOG,
         )
 

@@ -143,7 +143,8 @@ class BoundSession:
         return self.outputs
 
 
-def _load(path: Path, providers: list[Provider], threads: int) -> onnxruntime.InferenceSession:
+def session_options(threads: int) -> onnxruntime.SessionOptions:
+    """How every model is run; threads: on the CPU, 0 leaves the number to ONNX Runtime."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
@@ -152,6 +153,11 @@ def _load(path: Path, providers: list[Provider], threads: int) -> onnxruntime.In
     # Threads that wait by spinning take the cores from whatever else the robot runs, and wait all the longer for it:
     # with one of two cores busy, a run took twice as long.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return options
+
+
+def _load(path: Path, providers: list[Provider], threads: int) -> onnxruntime.InferenceSession:
+    options = session_options(threads)
     try:
         # ONNX Runtime would retry with lesser providers of its own accord, here and whenever a run fails, and only print it.
         return onnxruntime.InferenceSession(str(path), options, providers=providers, enable_fallback=0)
