@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import islice
-
-import numpy as np
-import pytest
-
 from rsb_pose_ros.benchmark import whole_pictures
 from rsb_pose_ros.benchmark.thresholds import Finding, counts, markdown, marker, text
 
@@ -22,17 +17,17 @@ def test_counts_fall_as_the_level_rises():
     assert marker(record) == "benchmark thresholds"
 
 
-@pytest.mark.parametrize("kind", ["empty_pairs", "peopled_pairs", "pairs_of_two"])
-def test_pictures_to_choose_on_are_others_than_those_reported(monkeypatch, kind):
+def test_pictures_to_choose_on_are_others_than_those_reported(monkeypatch):
     monkeypatch.setattr(whole_pictures, "replace", lambda ranges, **_: ranges)
-    seen: list[range] = []
-    monkeypatch.setattr(whole_pictures, "whole_pairs", lambda *given: seen.append(given[-1]) or iter(()))
-    of = getattr(whole_pictures, kind)
-    list(islice(of(None, None, None, 10_000), 1))
-    if kind != "pairs_of_two":
-        list(islice(of(None, None, None, 10_000, whole_pictures.CHOOSING), 1))
-        assert not set(np.array(seen[0])[[0, -1]]) & set(np.array(seen[1])[[0, -1]])
-        assert seen[0][-1] < seen[1][0]
-    others = range(whole_pictures.FIRST_SEED + whole_pictures.CHOOSING, whole_pictures.FIRST_SEED_WITH_PEOPLE)
-    chosen_on = range(whole_pictures.FIRST_SEED_WITH_PEOPLE + whole_pictures.CHOOSING, 2_500_000_000)
-    assert all(len(range(max(seen[0][0], part[0]), min(seen[0][-1], part[-1]))) == 0 for part in (others, chosen_on))
+    seeds: list[range] = []
+    monkeypatch.setattr(whole_pictures, "whole_pairs", lambda *given: seeds.append(given[-1]) or iter(()))
+    for of in (whole_pictures.empty_pairs, whole_pictures.peopled_pairs, whole_pictures.pairs_of_two):
+        list(of(None, None, None, 10_000))
+    reported = seeds.copy()
+    seeds.clear()
+    for of in (whole_pictures.empty_pairs, whole_pictures.peopled_pairs):
+        list(of(None, None, None, 10_000, whole_pictures.CHOOSING))
+    assert len(reported) == 3 and len(seeds) == 2
+    for chosen_on in seeds:
+        for told in reported:
+            assert told[-1] < chosen_on[0] or chosen_on[-1] < told[0]
