@@ -17,11 +17,11 @@ from rsb_pose_ros.benchmark.accuracy import (
     marker,
     mean_up_to_4_m,
     observe_all,
-    ratio,
     targets,
     text,
 )
 from rsb_pose_ros.benchmark.heatmaps import peaks
+from rsb_pose_ros.benchmark.intervals import ratio
 from rsb_pose_ros.benchmark.markdown import insert
 from rsb_pose_ros.benchmark.methods import MEDIAPIPE, OURS, PER_VIEW, WITHOUT_PPT, MediaPipeOnEachView, OurNetwork
 from rsb_pose_ros.benchmark.whole_pictures import upper_rate

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from rsb_pose_ros.benchmark.frozen_pairs import ROOT, add_test_data
+from rsb_pose_ros.benchmark.intervals import mean_interval, ratio
 from rsb_pose_ros.benchmark.markdown import table as markdown_table
 from rsb_pose_ros.benchmark.mediapipe_process import MediaPipePose, make_environment
 from rsb_pose_ros.benchmark.methods import (
@@ -37,7 +38,6 @@ from rsb_pose_ros.skeleton import JOINT_COUNT, JOINT_NAMES
 TARGET_DISTANCE_M, TARGET_BASELINE_M = 4.0, 0.12
 NEAR_TARGET_M = (0.1, 0.15)
 """Baselines of the rows that compare methods near the target; the target itself is measured on rigs of 0.12 m."""
-RESAMPLES = 1000
 LARGER = 2
 """Windows for MediaPipe have so many times the pixels across: about what a camera of 1280 × 720 would give it."""
 SAME_M = 1e-4
@@ -173,16 +173,10 @@ def _near(table: WindowTable) -> np.ndarray:
     return table.present & (np.nan_to_num(table.distance, nan=np.inf) <= TARGET_DISTANCE_M)
 
 
-def mean_up_to_4_m(table: WindowTable, resamples: int = RESAMPLES) -> dict[str, float]:
+def mean_up_to_4_m(table: WindowTable) -> dict[str, float]:
     """{"pairs", "mpjpe_mm", "low", "high"} of all joints of people up to 4 m away; 95 % interval, pairs drawn anew."""
-    errors = 1000 * _error(table.only(_near(table)))
-    rows = [row[np.isfinite(row)] for row in errors if np.isfinite(row).any()]
-    if not rows:
-        return {"pairs": 0} | dict.fromkeys(("mpjpe_mm", "low", "high"), float("nan"))
-    sums, counts = (np.array([f(row) for row in rows], float) for f in (np.sum, len))
-    drawn = np.random.default_rng(0).integers(0, len(rows), (resamples, len(rows)))
-    low, high = np.percentile(sums[drawn].sum(1) / counts[drawn].sum(1), (2.5, 97.5))
-    return {"pairs": len(rows), "mpjpe_mm": sums.sum() / counts.sum(), "low": float(low), "high": float(high)}
+    pairs, mean, low, high = mean_interval(1000 * _error(table.only(_near(table))))
+    return {"pairs": pairs, "mpjpe_mm": mean, "low": low, "high": high}
 
 
 def comparisons(tables: dict[str, WindowTable]) -> dict[str, dict[str, Any]]:
@@ -257,34 +251,6 @@ def _known(table: WindowTable) -> np.ndarray:
 
 def _compared(errors: np.ndarray) -> np.ndarray:
     return np.where(COMPARED, errors, np.nan)
-
-
-def ratio(ours: np.ndarray, other: np.ndarray, of: str, resamples: int = RESAMPLES) -> dict[str, Any]:
-    """{"ratio", "low", "high", "ours", "other", "joints"} of errors (N, 17), on joints that both found.
-
-    of: "mean" or "median"; low, high: 95 % interval, pairs drawn anew (bootstrap), because joints of one pair err together.
-    """
-    both = np.isfinite(ours) & np.isfinite(other)
-    centre = np.mean if of == "mean" else np.median
-    rows = [np.stack([a[keep], b[keep]]) for a, b, keep in zip(ours, other, both) if keep.any()]
-    if not rows:
-        return dict.fromkeys(("ratio", "low", "high", "ours", "other"), float("nan")) | {"joints": 0}
-    generator = np.random.default_rng(0)
-
-    def of_rows(chosen: Sequence[np.ndarray]) -> np.ndarray:
-        return np.asarray(centre(np.concatenate(chosen, axis=1), axis=1))
-
-    a, b = of_rows(rows)
-    drawn = [of_rows([rows[i] for i in generator.integers(0, len(rows), len(rows))]) for _ in range(resamples)]
-    low, high = np.percentile([x / y for x, y in drawn], (2.5, 97.5)) if drawn else (np.nan, np.nan)
-    return {
-        "ratio": float(a / b),
-        "low": float(low),
-        "high": float(high),
-        "ours": float(a),
-        "other": float(b),
-        "joints": int(both.sum()),
-    }
 
 
 def _false_people(arguments: argparse.Namespace, test_set: Any) -> dict[str, float]:
