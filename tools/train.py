@@ -7,6 +7,10 @@ import argparse
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rsb_pose_ros.training.loop import Trainer
 
 EXAMPLES = """examples:
   python tools/train.py sce --config config/models/rsb_pose_edge.yaml --blazepose cache/blazepose.pt \\
@@ -58,10 +62,10 @@ def main() -> int:
             default=Path(__file__).resolve().parents[2] / "shared",
             help="folder of mocap/ and backgrounds/",
         )
-    for stage in (sce, end_to_end, ppt):
+    for stage in (sce, end_to_end, ppt, look):
         stage.add_argument("--device", default="cpu", help="cpu (default), cuda or cuda:N")
         stage.add_argument("--steps", type=int, required=stage is ppt, help="of the optimiser")
-        stage.add_argument("--batch", type=int)
+        stage.add_argument("--batch", type=int, help="of each process that torchrun starts")
         stage.add_argument("--rate", type=float, help="learning rate")
     ppt.add_argument("--pretraining", type=float, help="share of the steps that only complete masked poses")
     ppt.add_argument("--masked-share", type=float, help="of the denoised poses that also lack joints (default 0.25)")
@@ -115,8 +119,7 @@ def main() -> int:
         stage.add_argument("--prepared-share", type=float, default=0.5, help="of the pairs; 1: no rendered ones")
     sce.add_argument("--blazepose", type=Path, help="start of the edge backbone (tools/import_blazepose.py)")
     look.add_argument("--seed", type=int, default=1_000_000, help="of the first pair")
-    look.add_argument("--pairs", type=int, default=3000, help="rendered once, visited again and again; 1.5 MB each")
-    look.add_argument("--steps", type=int, default=1200)
+    look.add_argument("--pairs", type=int, help="rendered once, visited again and again; 1.5 MB each (default 3000)")
     estimates.add_argument("--seed", type=int, default=1_500_000_000, help="of the first pair")
     estimates.add_argument("--pairs", type=int, default=6000)
     estimates.add_argument(
@@ -141,7 +144,7 @@ def main() -> int:
     torch.set_flush_denormal(True)
     torch.set_num_threads(getattr(arguments, "threads", 1))
     try:
-        if arguments.stage not in ("sce", "end_to_end") and int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        if arguments.stage in ("estimates", "average", "finish") and int(os.environ.get("WORLD_SIZE", "1")) > 1:
             raise ValueError(f"{arguments.stage} under torchrun; expected one process: they would write the same files")
         return STAGES[arguments.stage](arguments)
     except (OSError, ValueError, RuntimeError) as error:
@@ -156,8 +159,19 @@ def overrides(arguments: argparse.Namespace, *names: str) -> dict:
     return {name: getattr(arguments, name) for name in names if getattr(arguments, name) is not None}
 
 
-def train_co_keypoints(arguments: argparse.Namespace) -> int:
+def resumed(trainer: Trainer, arguments: argparse.Namespace) -> bool:
+    """Go on from the run's own checkpoint if there is one; whichever it is, its checkpoints say how it was started."""
+    trainer.origin = {"arguments": {name: str(value) for name, value in vars(arguments).items()}}
+    if hasattr(arguments, "data"):
+        trainer.origin["data"] = arguments.data.read_text()
+    if not trainer.resume():
+        return False
+    done = "; nothing is left to do: it has come to its end" if trainer.progress >= 1 else ""
+    print(f"going on from step {trainer.step} of {arguments.output}{done}")
+    return True
 
+
+def train_co_keypoints(arguments: argparse.Namespace) -> int:
     from rsb_pose_ros.data.mirrored import BATCHES_DELAY, MirroredToo
     from rsb_pose_ros.data.prepared_dataset import MixedPairs, PreparedPairsDataset
     from rsb_pose_ros.data.synthetic.dataset import DrawnOnDevice, SyntheticPairsDataset
@@ -187,13 +201,8 @@ def train_co_keypoints(arguments: argparse.Namespace) -> int:
     weights = LossWeights().changed(arguments.weights)
     plan = Plan(**overrides(arguments, *names), kept=tuple(arguments.kept), end_to_end=joint, weights=weights)
     trainer = CoKeypointTrainer(config, plan, arguments.output, device)
-    trainer.origin = {
-        "arguments": {name: str(value) for name, value in vars(arguments).items()},
-        "data": arguments.data.read_text(),
-    }
-    if trainer.resume():
-        done = "; nothing is left to do: it has come to its end" if trainer.progress >= 1 else ""
-        print(f"going on from step {trainer.step} of {arguments.output}{done}")
+    if resumed(trainer, arguments):
+        pass
     elif arguments.start:
         trainer.start_from(arguments.start, arguments.fresh)
     elif getattr(arguments, "blazepose", None):
@@ -221,6 +230,7 @@ def train_pose_prior(arguments: argparse.Namespace) -> int:
 
     from rsb_pose_ros.data.synthetic.poses import load_poses
     from rsb_pose_ros.model import ModelConfig
+    from rsb_pose_ros.training import distributed
     from rsb_pose_ros.training.exported_weights import transformer_of
     from rsb_pose_ros.training.pose_prior import Plan, PosePriorTrainer
     from rsb_pose_ros.training.recorded_errors import RecordedErrors
@@ -232,48 +242,49 @@ def train_pose_prior(arguments: argparse.Namespace) -> int:
         )
     )
     config = ModelConfig.from_yaml(arguments.config).transformer
-    trainer = PosePriorTrainer(config, plan, arguments.output, arguments.device)
     recorded = RecordedErrors.load(arguments.recorded) if arguments.recorded else None
-    if trainer.resume():
-        print(f"going on from step {trainer.step} of {arguments.output}")
-        torch.manual_seed(trainer.step)
-    elif arguments.start:
-        trainer.start_from(transformer_of(arguments.start))
     mocap = arguments.shared / "mocap"
     poses, held_out = (
         torch.from_numpy(load_poses(mocap / f"{split}.npz", arguments.bodies, split=split))
         for split in ("train", "val")
     )
-    trainer.run(poses, held_out, recorded)
+    device = distributed.own_device(arguments.device)
+    trainer = PosePriorTrainer(config, plan, arguments.output, device, recorded, held_out)
+    if not resumed(trainer, arguments) and arguments.start:
+        trainer.begin_with(transformer_of(arguments.start))
+    trainer.share_start()
+    # A resumed run must not draw its first batches again, nor processes each other's.
+    torch.manual_seed(trainer.step + trainer.rank * PROCESS_SEEDS)
+    trainer.run(poses)
     return 0
 
 
 def train_look(arguments: argparse.Namespace) -> int:
-    from dataclasses import asdict
+    import torch
 
     from rsb_pose_ros.data.synthetic.dataset import SyntheticPairsDataset
     from rsb_pose_ros.model import ModelConfig, RSBPose
-    from rsb_pose_ros.training import checkpoint
+    from rsb_pose_ros.training import distributed
     from rsb_pose_ros.training.co_keypoints import load_weights
     from rsb_pose_ros.training.exported_weights import load_start
-    from rsb_pose_ros.training.second_look import Plan, first_look, train_second_look
+    from rsb_pose_ros.training.second_look import Plan, SecondLookTrainer, first_look
 
     if arguments.start is None:
         raise ValueError("no --start given; expected the co-keypoint weights")
     weights = load_start(arguments.start)
     model = RSBPose(ModelConfig.from_yaml(arguments.config))
     load_weights(model, weights["average"])
-    plan = Plan(pairs=arguments.pairs, steps=arguments.steps)
+    plan = Plan(**overrides(arguments, "pairs", "steps", "batch", "rate"))
+    device = distributed.own_device(arguments.device)
+    trainer = SecondLookTrainer(model, plan, arguments.output, device, weights.get("pairs", 0))
+    resumed(trainer, arguments)
+    trainer.share_start()
+    # The rest of the network stays, so what is seen at first is the same after a resume; each process sees its share.
     data = (arguments.data, arguments.shared, arguments.bodies, model.config.image_size)
-    dataset = SyntheticPairsDataset(*data, seed=arguments.seed)
-    train_second_look(model, first_look(model, dataset, plan.pairs, arguments.workers), plan)
-    checkpoint.save(
-        arguments.output / "last.pt",
-        average=model.state_dict(),
-        pairs=weights.get("pairs", 0) + plan.pairs,
-        config=model.config.to_dict(),
-        plan=asdict(plan),
-    )
+    dataset = SyntheticPairsDataset(*data, seed=arguments.seed + trainer.rank * PROCESS_SEEDS)
+    seen = first_look(model, dataset, -(-plan.pairs // trainer.processes), arguments.workers, device)
+    torch.manual_seed(trainer.step + trainer.rank * PROCESS_SEEDS)
+    trainer.run(seen)
     return 0
 
 

@@ -1,8 +1,12 @@
 """Pre-training of the pose transformer: bodies stay bodies, noise is a stereo rig's, the loop learns and resumes."""
 
+import json
+import os
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -12,7 +16,7 @@ from rsb_pose_ros.data.recorded_poses import RecordedPoses
 from rsb_pose_ros.evaluation.metrics import bone_lengths, symmetry_errors
 from rsb_pose_ros.model.config import TransformerConfig
 from rsb_pose_ros.skeleton import INDEX, MIRROR, ROOT
-from rsb_pose_ros.training import pose_augmentation, stereo_noise
+from rsb_pose_ros.training import checkpoint, pose_augmentation, stereo_noise
 from rsb_pose_ros.training.pose_prior import Plan, PosePriorTrainer, few_masked, pose_error, random_mask
 from rsb_pose_ros.training.pose_validation import measure
 from rsb_pose_ros.training.recorded_errors import RecordedErrors
@@ -32,10 +36,14 @@ def poses(count: int = 256, seed: int = 0) -> torch.Tensor:
 
 def test_it_learns_and_resumes(tmp_path: Path) -> None:
     torch.manual_seed(0)
-    plan = Plan(steps=8, batch=32, warmup=2, pretraining=0.5, save_every=2, validate_every=4)
-    first = PosePriorTrainer(SMALL, plan, tmp_path)
-    first.run(poses(), held_out=poses(50, seed=1))
-    assert (tmp_path / "best.pt").exists()
+    plan = Plan(steps=8, batch=32, warmup=2, pretraining=0.5, save_every=2, validate_every=4, picture_every=8)
+    first = PosePriorTrainer(SMALL, plan, tmp_path, held_out=poses(50, seed=1))
+    first.run(poses())
+    assert (tmp_path / "best.pt").exists() and list((tmp_path / "tensorboard").glob("events.*"))
+    picture = cv2.imread(str(tmp_path / "pictures" / "0000008.jpg"))
+    assert picture.shape == (512, 1024, 3) and picture.max() > 200
+    last = json.loads((tmp_path / "log.jsonl").read_text().splitlines()[-1])
+    assert last["step"] == 8 and last["val_refined_abs_mm"] > 0
     resumed = PosePriorTrainer(SMALL, replace(plan, steps=10_000, rate=3e-3), tmp_path)
     assert resumed.resume() and resumed.step == 8 and resumed.best == first.best
     for a, b in zip(first.model.state_dict().values(), resumed.model.state_dict().values(), strict=True):
@@ -43,6 +51,40 @@ def test_it_learns_and_resumes(tmp_path: Path) -> None:
     errors = [resumed.train_step(poses(64))["masked_mm"] for _ in range(200)]
     # Four at a time: the share of masked joints goes round in fours.
     assert np.mean(errors[-4:]) < 0.75 * np.mean(errors[:4])
+
+
+def test_a_killed_run_goes_on_and_checkpoints_say_how_it_was_started(tmp_path: Path) -> None:
+    plan = Plan(steps=8, batch=32, warmup=2, save_every=4)
+    trainer = PosePriorTrainer(SMALL, plan, tmp_path)
+    trainer.origin = {"arguments": {"stage": "ppt"}}
+    few = islice(trainer._batches(poses()), 6)
+    with pytest.raises(StopIteration):  # as when the power goes
+        trainer.run_batches(few)
+    resumed = PosePriorTrainer(SMALL, plan, tmp_path)
+    assert resumed.resume() and resumed.step == 4 and resumed.seen == 128
+    resumed.run(poses())
+    content = checkpoint.load(tmp_path / "last.pt")
+    assert content["step"] == 8 and content["config"]["depth"] == 2 and content["plan"]["batch"] == 32
+    assert content["origin"] == {}  # of the run that went on
+
+
+def train_in_parallel(rank: int, folder: str) -> None:
+    os.environ |= {"RANK": str(rank), "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29534"}
+    torch.set_num_threads(1)
+    torch.manual_seed(rank)
+    trainer = PosePriorTrainer(SMALL, Plan(steps=3, batch=16), Path(folder))
+    trainer.share_start()
+    torch.manual_seed(rank)
+    trainer.run(poses())
+    torch.save(trainer.model.state_dict(), f"{folder}/rank{rank}.pt")
+    torch.distributed.destroy_process_group()
+
+
+def test_two_processes_take_the_same_steps(tmp_path: Path) -> None:
+    torch.multiprocessing.spawn(train_in_parallel, (str(tmp_path),), nprocs=2)
+    first, second = (torch.load(tmp_path / f"rank{rank}.pt") for rank in range(2))
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    assert checkpoint.load(tmp_path / "last.pt")["seen"] == 3 * 16 * 2
 
 
 def test_denoising_learns_a_batch_by_heart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,10 +14,11 @@ from torch.utils.data import IterableDataset
 
 from rsb_pose_ros.model import ModelConfig
 from rsb_pose_ros.training import checkpoint
-from rsb_pose_ros.training.co_keypoints import MOST_SKIPPED, CoKeypointTrainer, Plan
+from rsb_pose_ros.training.co_keypoints import CoKeypointTrainer, Plan
 from rsb_pose_ros.training.ema import WeightAverage
 from rsb_pose_ros.training.export import example_pair
 from rsb_pose_ros.training.logbook import Logbook
+from rsb_pose_ros.training.loop import MOST_SKIPPED
 from rsb_pose_ros.training.schedule import cosine
 
 CONFIG = Path(__file__).resolve().parents[2] / "config" / "models" / "rsb_pose_edge.yaml"

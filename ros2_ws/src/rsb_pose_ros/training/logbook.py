@@ -8,16 +8,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
-
-from rsb_pose_ros.evaluation.drawing import draw_skeleton
-from rsb_pose_ros.model.rsb_pose import Estimate
-from rsb_pose_ros.model.softargmax import views_of
-
-TRUTH_BGR = (255, 255, 255)
-SHOWN = 4
-"""Pairs of a batch that a picture shows."""
 
 
 class Logbook:
@@ -51,31 +42,18 @@ class Logbook:
         for name, value in means.items():
             self._board.add_scalar(name, value, step)
 
-    def picture(self, step: int, batch: dict[str, Tensor], estimate: Estimate) -> None:
-        """What the network sees in the first pairs of a batch, over the truth in white."""
-        sheet = contact_sheet(batch, estimate)
+    def picture(self, step: int, sheet: np.ndarray) -> None:
+        """A picture (H, W, 3) uint8 BGR of how things are."""
         path = self.folder / "pictures" / f"{step:07}.jpg"
         path.parent.mkdir(exist_ok=True)
         cv2.imwrite(str(path), sheet)
-        self._board.add_image("pairs", sheet[..., ::-1].copy(), step, dataformats="HWC")
+        self._board.add_image("found over truth", sheet[..., ::-1].copy(), step, dataformats="HWC")
 
 
 def _mean(values: list[float]) -> float:
     """Of the finite ones; NaN if there are none."""
     finite = [value for value in values if math.isfinite(value)]
     return sum(finite) / len(finite) if finite else math.nan
-
-
-def contact_sheet(batch: dict[str, Tensor], estimate: Estimate) -> np.ndarray:
-    """(2·S, n·S, 3) BGR: left views above right ones, truth white, estimate coloured."""
-    crops = batch["crops"][:SHOWN].cpu().numpy().copy()
-    found = views_of(estimate.uvd.detach().float())[:SHOWN].cpu().numpy()
-    truth = batch["keypoints"][:SHOWN].float().cpu().numpy()
-    for pair in range(len(crops)):
-        for view in range(2):
-            draw_skeleton(crops[pair, view], truth[pair, view], colour_bgr=TRUTH_BGR)
-            draw_skeleton(crops[pair, view], found[pair, view])
-    return np.concatenate([np.concatenate(list(pair), 0) for pair in crops], 1)
 
 
 def as_text(terms: dict[str, float]) -> dict[str, str]:

@@ -55,9 +55,10 @@ def train_variant(
     """The averaged network after plan.steps steps; goes on from or returns what the folder holds already."""
     torch.manual_seed(0)
     own = folder / variant.name.replace(" ", "_")
-    trainer = PosePriorTrainer(replace(config, **variant.network), replace(plan, **variant.plan), own)
+    network, schedule = replace(config, **variant.network), replace(plan, **variant.plan)
+    trainer = PosePriorTrainer(network, schedule, own, held_out=held_out)
     trainer.resume()
-    trainer.run(poses, held_out)
+    trainer.run(poses)
     return trainer.average.module.eval()
 
 

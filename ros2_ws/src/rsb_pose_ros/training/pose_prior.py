@@ -6,21 +6,22 @@ some joints masked and some poses clean, so that the network also learns when to
 
 from __future__ import annotations
 
-import json
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from rsb_pose_ros.model import PoseTransformer
 from rsb_pose_ros.model.config import TransformerConfig
 from rsb_pose_ros.skeleton import JOINT_COUNT, ROOT
-from rsb_pose_ros.training import checkpoint, stereo_noise
-from rsb_pose_ros.training.ema import WeightAverage
+from rsb_pose_ros.training import pose_validation, stereo_noise
+from rsb_pose_ros.training.loop import LoopPlan, Trainer
+from rsb_pose_ros.training.pictures import poses_over_truth
 from rsb_pose_ros.training.pose_augmentation import augment
-from rsb_pose_ros.training.pose_validation import measure
 from rsb_pose_ros.training.recorded_errors import RecordedErrors
 from rsb_pose_ros.training.schedule import cosine
 
@@ -38,14 +39,15 @@ MASKED_WEIGHT = 8.0
 
 
 @dataclass(frozen=True)
-class Plan:
+class Plan(LoopPlan):
     """One run of this stage."""
 
-    steps: int
     batch: int = 256
     rate: float = 1.5e-3
     warmup: int = 200
-    weight_decay: float = 0.05
+    save_every: int = 200
+    picture_every: int = 1000
+    validate_every: int = 1000
     pretraining: float = 0.25
     """Share of the steps in which clean poses are completed; the others denoise."""
     masked_share: float = 0.25
@@ -54,103 +56,93 @@ class Plan:
     """Share of the denoising steps in which the network is told each joint's standard deviation."""
     recorded_share: float = 0.5
     """Share of a denoising batch that carries recorded errors, if there are any."""
-    save_every: int = 200
-    validate_every: int = 1000
 
     @property
     def pretraining_steps(self) -> int:
         return round(self.steps * self.pretraining)
 
 
-class PosePriorTrainer:
-    """Pre-training by masking, then denoising of what a stereo rig would triangulate."""
+class PosePriorTrainer(Trainer[Tensor]):
+    """Pre-training by masking, then denoising of what a stereo rig would triangulate. Batches are poses (B, 17, 3), metres,
+    y down, about the pelvis.
 
-    def __init__(self, config: TransformerConfig, plan: Plan, folder: Path, device: str = "cpu") -> None:
-        self.config, self.plan, self.folder, self.device = config, plan, folder, torch.device(device)
-        self.model = PoseTransformer(config).to(self.device)
-        self.optimiser = torch.optim.AdamW(self.model.parameters(), lr=plan.rate, weight_decay=plan.weight_decay)
-        self.average = WeightAverage(self.model, decay=0.998)
-        self.step = 0
+    All in float32: bfloat16 knows a joint 3 m away to a centimetre. recorded: errors of a real estimator to learn from;
+    held_out: poses to validate on, which decide what best.pt is.
+    """
+
+    model: PoseTransformer
+    plan: Plan
+    largest_norm = 1.0
+    log_every = 50
+
+    def __init__(
+        self,
+        config: TransformerConfig,
+        plan: Plan,
+        folder: Path,
+        device: str = "cpu",
+        recorded: RecordedErrors | None = None,
+        held_out: Tensor | None = None,
+    ) -> None:
+        own = torch.device(device)
+        model = PoseTransformer(config).to(own)
+        groups = [{"params": list(model.parameters()), "base": plan.rate}]
+        super().__init__(model, groups, plan, folder, own)
+        self.config, self.recorded = config, recorded
+        self.held_out = None if held_out is None else held_out.to(own)
         self.best = float("inf")
 
-    def start_from(self, weights: dict[str, Tensor]) -> None:
-        """Take another run's averaged weights."""
-        self.model.load_state_dict(weights)
-        self.average.module.load_state_dict(self.model.state_dict())
+    def state(self) -> dict[str, Any]:
+        return super().state() | {"best": self.best}
 
-    def resume(self) -> bool:
-        """Go on from this run's own last checkpoint, if there is one."""
-        path = self.folder / "last.pt"
-        if not path.exists():
-            return False
-        content = checkpoint.load(path)
-        self.model.load_state_dict(content["model"])
-        self.average.module.load_state_dict(content["average"])
-        self.average.steps = self.step = content["step"]
+    def restore(self, content: dict[str, Any]) -> None:
+        super().restore(content)
         self.best = content["best"]
-        self.optimiser.load_state_dict(content["optimiser"])
-        return True
 
-    def save(self, name: str = "last.pt") -> None:
-        checkpoint.save(
-            self.folder / name,
-            model=self.model.state_dict(),
-            average=self.average.module.state_dict(),
-            optimiser=self.optimiser.state_dict(),
-            step=self.step,
-            best=self.best,
-            config=asdict(self.config),
-            plan=asdict(self.plan),
-        )
+    def record(self) -> dict[str, Any]:
+        return {"config": asdict(self.config)}
 
-    def run(self, poses: Tensor, held_out: Tensor | None = None, recorded: RecordedErrors | None = None) -> None:
-        """Train on poses (N, 17, 3), metres, y down. A line of JSON per fifty steps goes to log.jsonl.
+    def run(self, poses: Tensor) -> None:
+        """Train on poses (N, 17, 3), metres, y down, until the plan is done."""
+        self.run_batches(self._batches((poses - poses[:, ROOT : ROOT + 1]).to(self.device)))
 
-        held_out: poses to validate on, which decide what best.pt is; recorded: errors of a real estimator to learn from.
-        """
-        self.folder.mkdir(parents=True, exist_ok=True)
-        poses = (poses - poses[:, ROOT : ROOT + 1]).to(self.device)
-        with (self.folder / "log.jsonl").open("a") as log, tqdm(total=self.plan.steps, initial=self.step) as bar:
-            while self.step < self.plan.steps:
-                batch = poses[torch.randint(len(poses), (self.plan.batch,), device=self.device)]
-                terms = self.train_step(batch, recorded)
-                self.step += 1
-                bar.update()
-                last = self.step == self.plan.steps
-                if held_out is not None and (self.step % self.plan.validate_every == 0 or last):
-                    terms |= self.validate(held_out)
-                if self.step % 50 == 0 or last:
-                    bar.set_postfix({k: f"{v:.1f}" for k, v in terms.items()})
-                    log.write(json.dumps({"step": self.step, **{k: round(v, 3) for k, v in terms.items()}}) + "\n")
-                    log.flush()
-                if self.step % self.plan.save_every == 0 or last:
-                    self.save()
+    def _batches(self, poses: Tensor) -> Iterator[Tensor]:
+        while True:
+            yield poses[torch.randint(len(poses), (self.plan.batch,), device=self.device)]
 
-    def validate(self, held_out: Tensor) -> dict[str, float]:
-        """Figures on held-out poses; the weights with the least refined error are kept as best.pt."""
-        figures = measure(self.average.module, held_out.to(self.device))
+    @property
+    def is_pretraining(self) -> bool:
+        return self.step < self.plan.pretraining_steps
+
+    def rate_factor(self) -> float:
+        """Pre-training and denoising rise and fall each by itself."""
+        before = self.plan.pretraining_steps
+        done, steps = (self.step, before) if self.is_pretraining else (self.step - before, self.plan.steps - before)
+        return cosine(done, steps, min(self.plan.warmup, steps // 4))
+
+    def measure(self) -> dict[str, float]:
+        """Figures on the held-out poses; the weights with the least refined error are kept as best.pt."""
+        due = self.step % self.plan.validate_every == 0 or self.progress >= 1
+        if self.held_out is None or not due:
+            return {}
+        figures = pose_validation.measure(self.average.module, self.held_out)
         score = figures["val_refined_abs_mm"] + figures["val_refined_rel_mm"]
         if score < self.best:
             self.best = score
             self.save("best.pt")
         return figures
 
-    def train_step(self, poses: Tensor, recorded: RecordedErrors | None = None) -> dict[str, float]:
-        """One optimiser step on clean pelvis-centred poses; returns mean errors in millimetres."""
-        before = self.plan.pretraining_steps
-        pretraining = self.step < before
-        done, steps = (self.step, before) if pretraining else (self.step - before, self.plan.steps - before)
-        for group in self.optimiser.param_groups:
-            group["lr"] = self.plan.rate * cosine(done, steps, min(self.plan.warmup, steps // 4))
-        self.model.train()
-        loss, terms = self.complete(augment(poses)) if pretraining else self.denoise(augment(poses), recorded)
-        loss.backward()
-        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
-        if torch.isfinite(norm):  # one degenerate pose must not ruin the weights
-            self.optimiser.step()
-            self.average.update(self.model)
-        self.optimiser.zero_grad(set_to_none=True)
-        return {name: 1000 * float(value.detach()) for name, value in terms.items()}
+    def picture(self, batch: Tensor) -> np.ndarray:
+        """Poses as random rigs see them, or lacking joints."""
+        self.average.module.eval()
+        seen = self._observed(batch)
+        masked = few_masked(len(batch), 0.5, batch.device)
+        return poses_over_truth(seen.truth, seen.noisy, self.average.module.refine(seen.noisy, masked))
+
+    def loss(self, batch: Tensor) -> tuple[Tensor, dict[str, float]]:
+        poses = augment(batch)
+        loss, terms = self.complete(poses) if self.is_pretraining else self.denoise(poses)
+        return loss, {name: 1000 * float(value.detach()) for name, value in terms.items()}
 
     def complete(self, poses: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """Masked joints of clean poses, unmasked pass by pass; every pass has to be right."""
@@ -160,13 +152,16 @@ class PosePriorTrainer:
         loss = torch.stack([distance(p, relative).mean() for p in passes]).mean()
         return loss, {"masked_mm": loss}
 
-    def denoise(self, poses: Tensor, recorded: RecordedErrors | None) -> tuple[Tensor, dict[str, Tensor]]:
-        """Poses before random rigs, or with recorded errors; joints are compared where they stand."""
-        if recorded is None:
-            seen = stereo_noise.observe(poses)
-        else:
-            share = round(len(poses) * self.plan.recorded_share)
-            seen = stereo_noise.observe(poses[share:]) + recorded.sample(share, poses.device)
+    def _observed(self, poses: Tensor) -> stereo_noise.NoisyPoses:
+        """Poses before random rigs, a share of them with recorded errors."""
+        if self.recorded is None:
+            return stereo_noise.observe(poses)
+        share = round(len(poses) * self.plan.recorded_share)
+        return stereo_noise.observe(poses[share:]) + self.recorded.sample(share, poses.device)
+
+    def denoise(self, poses: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """What was seen against where the joints stand."""
+        seen = self._observed(poses)
         masked = few_masked(len(poses), self.plan.masked_share, poses.device)
         told = torch.rand(()) < self.plan.uncertainty_share
         refined = self.model.refine(seen.noisy, masked, seen.sigma if told else None)
