@@ -90,9 +90,11 @@ def test_shares_are_of_the_pairs_of_a_part() -> None:
     ]
     two = company_shares([Company(2, 0, 0, 3)])
     result = {"model": "m", "pairs": 4, **shares(attempts), "company": two}
+    result["metres"] = {"5–6 m": shares(attempts[2:])["all"]}
     assert result["all"] == {"pairs": 4, "found_at_first": 0.25, "found": 0.5, "wrong": 0.25}
     assert result["distance"]["1.5–2.5 m"]["found"] == pytest.approx(2 / 3)
     assert result["people"]["2 people"]["found"] == 1
     assert "| 1.5–2.5 m | 3 | 33 % | 67 % | 33 % |" in markdown(result)
+    assert "| 1280×720, 5–6 m | 2 | 0 % | 0 % | 50 % |" in markdown(result)
     assert "within 6 pairs" in text(result)
     assert "both are followed\nin 100 %" in markdown(result)

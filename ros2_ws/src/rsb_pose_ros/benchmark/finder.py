@@ -7,7 +7,7 @@ the picture each time.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -25,6 +25,9 @@ RIGHT_SHARE = 0.25
 """A found person is one who is there if its joints are, on the median, within this share of the person's height in the
 left picture."""
 DISTANCES_M = (0.0, 1.5, 2.5, 3.5, 5.0, 7.0)
+SIZE = (1280, 720)
+METRES = ((1.0, 2.0), (2.0, 3.0), (3.0, 4.0), (4.0, 5.0), (5.0, 6.0))
+"""Where somebody has to be found anywhere in a picture of SIZE; as many pictures of each."""
 EXAMPLES = """examples:
   tools/benchmark.py finder --pairs 200 --into docs/accuracy.md
   tools/benchmark.py finder --model models/rsb_pose_edge_int8_cpu.onnx --json out/finder.json
@@ -64,37 +67,63 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog, parser.formatter_class = EXAMPLES, argparse.RawDescriptionHelpFormatter
     parser.add_argument("--model", type=Path, default=ROOT / "models/rsb_pose_edge.onnx", help="stereo_pose .onnx")
     parser.add_argument("--pairs", type=int, default=200, help="whole pictures with people (default 200)")
+    parser.add_argument(
+        "--per-metre", type=int, default=40, help="of 1280×720 with the person at each metre, 1 to 6 (default 40)"
+    )
     add_test_data(parser)
 
 
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
     """Shares of pairs by distance. Raises ValueError, OSError, ModelError."""
     import cv2
-    from tqdm import tqdm
 
-    from rsb_pose_ros.benchmark.whole_pictures import pairs_of_two, peopled_pairs
+    from rsb_pose_ros.benchmark.whole_pictures import pairs_at, pairs_of_two, peopled_pairs
     from rsb_pose_ros.data.synthetic.test_set import TestSetDefinition
-    from rsb_pose_ros.inference import StereoPoseEstimator
 
     cv2.setNumThreads(1)
-    if arguments.pairs < 1:
-        raise ValueError(f"--pairs {arguments.pairs}; expected at least 1")
+    count, two, each = arguments.pairs, max(arguments.pairs // 2, 1), arguments.per_metre
+    if min(count, each) < 1:
+        raise ValueError(f"--pairs {count} --per-metre {each}; expected at least 1")
     definition = TestSetDefinition.from_yaml(arguments.definition)
     data = definition.ranges, arguments.shared, arguments.bodies
-    looks: list[tuple[Any, int, Any, int]] = [(peopled_pairs(*data, arguments.pairs), arguments.pairs, attempt, 1)]
-    looks += [(pairs_of_two(*data, max(arguments.pairs // 2, 1)), max(arguments.pairs // 2, 1), company, COMPANY)]
-    estimator = None
-    outcomes: list[list[Any]] = []
-    for pairs, count, look, most in looks:
-        outcomes.append([])
-        for pair in tqdm(pairs, total=count, desc=f"pictures with people, {most} followed", unit="pair"):
-            if estimator is None:
-                estimator = StereoPoseEstimator(arguments.model, pair.rig, providers=["cpu"], threads=arguments.threads)
-            estimator.max_people = most
-            estimator.use_rig(pair.rig)
-            outcomes[-1].append(look(estimator, pair))
-    result = {"benchmark": "finder", "model": arguments.model.stem, "pairs": arguments.pairs}
-    return {**result, **shares(outcomes[0]), "company": company_shares(outcomes[1])}
+    onlooker = Onlooker(arguments.model, arguments.threads)
+    result = {"benchmark": "finder", "model": arguments.model.stem, "pairs": count}
+    result |= shares(onlooker.outcomes(attempt, peopled_pairs(*data, count), count, "random rigs"))
+    company_there = onlooker.outcomes(company, pairs_of_two(*data, two), two, "two people", COMPANY)
+    result["company"] = company_shares(company_there)
+    result["metres"] = {}
+    for low, high in METRES:
+        name = f"{low:g}–{high:g} m"
+        pairs = pairs_at(*data, each, SIZE, (low, high))
+        result["metres"][name] = _share(onlooker.outcomes(attempt, pairs, each, name))
+    return result
+
+
+class Onlooker:
+    """One estimator that looks at pairs of changing rigs."""
+
+    def __init__(self, model: Path, threads: int) -> None:
+        self.model, self.threads = model, threads
+        self._estimator: Any = None
+
+    def outcomes(
+        self, look: Callable[[Any, Any], Any], pairs: Iterable[Any], count: int, what: str, max_people: int = 1
+    ) -> list[Any]:
+        """What `look` says of every pair."""
+        from tqdm import tqdm
+
+        from rsb_pose_ros.inference import StereoPoseEstimator
+
+        results = []
+        for pair in tqdm(pairs, total=count, desc=what, unit="pair"):
+            if self._estimator is None:
+                self._estimator = StereoPoseEstimator(
+                    self.model, pair.rig, providers=["cpu"], threads=self.threads, exact_model=True
+                )
+            self._estimator.max_people = max_people
+            self._estimator.use_rig(pair.rig)
+            results.append(look(self._estimator, pair))
+        return results
 
 
 def attempt(estimator: Any, pair: Any) -> Attempt:
@@ -172,7 +201,9 @@ def marker(result: dict[str, Any]) -> str:
 
 
 def _rows(result: dict[str, Any]) -> list[list[str]]:
-    parts = [("all", result["all"]), *result["distance"].items(), *result["people"].items()]
+    size = f"{SIZE[0]}×{SIZE[1]}"
+    there = [(f"{size}, {name}", row) for name, row in result["metres"].items()]
+    parts = [("all", result["all"]), *result["distance"].items(), *result["people"].items(), *there]
     columns = ("found_at_first", "found", "wrong")
     return [[name, str(row["pairs"]), *(f"{100 * row[c]:.0f} %" for c in columns)] for name, row in parts]
 
@@ -198,5 +229,5 @@ def text(result: dict[str, Any]) -> str:
 
 def markdown(result: dict[str, Any]) -> str:
     """The figures for docs/accuracy.md."""
-    head = f"`{result['model']}`, {result['pairs']} whole pictures of random rigs (640 to 1280 pixels wide):"
+    head = f"`{result['model']}`, {result['pairs']} whole pictures of random rigs (640 to 1280 pixels wide), then of one:"
     return "\n".join([head, "", markdown_table(_HEAD, _rows(result)), "", _of_company(result)])

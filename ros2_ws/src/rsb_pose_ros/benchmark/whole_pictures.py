@@ -61,6 +61,16 @@ def peopled_pairs(
     return islice((pair for pair in pairs if len(pair.people)), count)
 
 
+def pairs_at(
+    ranges: SyntheticConfig, shared: Path, bodies: Path, count: int, size: tuple[int, int], metres: tuple[float, float]
+) -> Iterator[WholePair]:
+    """As peopled_pairs, in pictures of one size (width, height) with one person at such a distance."""
+    width, height = size
+    ranges = replace(ranges, widths=(width,), aspects=(height / width,), second_person_share=0.0)
+    ranges = replace(ranges, distance=metres, distance_wide=metres)
+    return peopled_pairs(ranges, shared, bodies, count, behind=round(1_000_000 * metres[0]))
+
+
 def pairs_of_two(ranges: SyntheticConfig, shared: Path, bodies: Path, count: int) -> Iterator[WholePair]:
     """The same with two people who can both be seen; raises as empty_pairs."""
     seeds = range(FIRST_SEED_WITH_PEOPLE, FIRST_SEED_WITH_PEOPLE + 100 * count)
