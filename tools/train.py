@@ -69,7 +69,9 @@ def main() -> int:
         stage.add_argument("--rate", type=float, help="learning rate")
     ppt.add_argument("--pretraining", type=float, help="share of the steps that only complete masked poses")
     ppt.add_argument("--masked-share", type=float, help="of the denoised poses that also lack joints (default 0.25)")
-    ppt.add_argument("--recorded", type=Path, help=".npz of recorded poses: learn from the training half of its frames")
+    ppt.add_argument(
+        "--recorded", type=Path, nargs="+", help=".npz of recorded poses: learn from the training half of their frames"
+    )
     ppt.add_argument("--recorded-share", type=float, help="of a batch that carries recorded errors (default 0.5)")
     ppt.add_argument("--uncertainty-share", type=float, help="of the steps in which sigmas are told (default 0.3)")
     ppt.add_argument("--bodies", type=Path, default=Path("cache/bodies.npz"), help="tools/synthesize.py bake")
@@ -242,7 +244,7 @@ def train_pose_prior(arguments: argparse.Namespace) -> int:
         )
     )
     config = ModelConfig.from_yaml(arguments.config).transformer
-    recorded = RecordedErrors.load(arguments.recorded) if arguments.recorded else None
+    recorded = RecordedErrors.load(*arguments.recorded) if arguments.recorded else None
     mocap = arguments.shared / "mocap"
     poses, held_out = (
         torch.from_numpy(load_poses(mocap / f"{split}.npz", arguments.bodies, split=split))

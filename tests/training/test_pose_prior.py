@@ -210,3 +210,20 @@ def test_stated_uncertainty_stays_with_its_joint(tmp_path: Path) -> None:
     seen = RecordedErrors.load(tmp_path / "estimates.npz").sample(2000, torch.device("cpu"))
     ratio = ((seen.noisy - seen.truth) / seen.sigma).std((0, 2))
     torch.testing.assert_close(ratio, torch.ones(17), atol=0.15, rtol=0)
+
+
+def test_several_recordings_are_drawn_from_alike(tmp_path: Path) -> None:
+    """One stated its uncertainty, the other did not: there its mean error stands for it."""
+    truth = poses(300).numpy() + np.float32([0, 0, 3])
+    for name, off, sigma in (("a", 0.01, np.full_like(truth, 0.05)), ("b", 0.03, None)):
+        wrong = truth + np.float32(off)
+        RecordedPoses(wrong, truth, np.zeros(300, int), np.arange(300), sigma, sequence=False).save(tmp_path / name)
+    torch.manual_seed(0)
+    errors = RecordedErrors.load(tmp_path / "a", tmp_path / "b")
+    assert len(errors.truth) == 540  # nine tenths of each
+    seen = errors.sample(1000, torch.device("cpu"))
+    size = (seen.noisy - seen.truth).norm(dim=-1).mean(1)
+    stated = size < 0.03
+    assert 0.4 < stated.float().mean() < 0.6
+    torch.testing.assert_close(seen.sigma[stated], torch.full_like(seen.sigma[stated], 0.05))
+    torch.testing.assert_close(seen.sigma[~stated], torch.full_like(seen.sigma[~stated], 0.03))

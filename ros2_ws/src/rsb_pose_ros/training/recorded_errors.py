@@ -14,17 +14,16 @@ from rsb_pose_ros.training.stereo_noise import NoisyPoses
 
 
 class RecordedErrors:
-    """Draws from pairs of triangulated and true poses of one recording."""
+    """Draws from pairs of triangulated and true poses, of all recordings alike."""
 
     @classmethod
-    def load(cls, path: str | Path) -> RecordedErrors:
-        """The training half of a recording; raises as RecordedPoses.load does."""
-        return cls(RecordedPoses.load(path).part("training"))
+    def load(cls, *paths: str | Path) -> RecordedErrors:
+        """The training halves of recordings; raises as RecordedPoses.load does."""
+        return cls(*(RecordedPoses.load(path).part("training") for path in paths))
 
-    def __init__(self, poses: RecordedPoses) -> None:
-        self.truth = torch.from_numpy(poses.truth)
-        self.error = torch.from_numpy(poses.triangulated) - self.truth
-        self.sigma = None if poses.sigma is None else torch.from_numpy(poses.sigma)
+    def __init__(self, *recordings: RecordedPoses) -> None:
+        truth, error, sigma = zip(*map(_with_sigma, recordings), strict=True)
+        self.truth, self.error, self.sigma = torch.cat(truth), torch.cat(error), torch.cat(sigma)
 
     def sample(self, count: int, device: torch.device) -> NoisyPoses:
         """Recorded errors on poses of bodies with other proportions, half of them mirrored, turned a little.
@@ -42,12 +41,17 @@ class RecordedErrors:
         turns = small_rotation(torch.randn(count, 3, device=device) * truth.new_tensor([0.08, 0.25, 0.05]))
         body = turned(vary_bones(truth - place), turns)
         truth = body + place
-        if self.sigma is None:
-            sigma = error.abs().mean((0, 1)).expand_as(truth)
-        else:
-            sigma = self.sigma[chosen].to(device)
-            sigma = torch.where(flip, sigma[:, list(MIRROR)], sigma)
+        sigma = self.sigma[chosen].to(device)
+        sigma = torch.where(flip, sigma[:, list(MIRROR)], sigma)
         return NoisyPoses(truth, truth + turned(error, turns), sigma)
+
+
+def _with_sigma(poses: RecordedPoses) -> tuple[Tensor, Tensor, Tensor]:
+    """Truth, errors, and their standard deviations: where the estimator stated none, the recording's mean error."""
+    truth = torch.from_numpy(poses.truth)
+    error = torch.from_numpy(poses.triangulated) - truth
+    stated = poses.sigma is not None
+    return truth, error, torch.from_numpy(poses.sigma) if stated else error.abs().mean((0, 1)).expand_as(truth)
 
 
 def turned(vectors: Tensor, turns: Tensor) -> Tensor:
