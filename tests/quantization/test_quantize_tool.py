@@ -20,6 +20,7 @@ import yaml
 from rsb_pose_ros.inference import StereoPoseEstimator, read_card
 from rsb_pose_ros.inference.card import STEREO_POSE
 from rsb_pose_ros.quantization import tensorrt_rules
+from rsb_pose_ros.quantization.sources import places
 from tests.bags.recordings import stereo_messages, write_messages
 from tests.inference.blob_scene import picture
 from tests.quantization.conftest import RIG, WALK
@@ -156,12 +157,12 @@ def test_held_out_pairs_are_others_also_where_the_recording_is_the_same(model, b
 @pytest.mark.parametrize(("pairs", "held_out"), [(60, 120), (120, 60), (1, 1)])
 def test_no_pair_calibrates_and_judges(count, pairs, held_out):
     total = min(2 * max(pairs, held_out), count)
-    calibrates, judges = (TOOL.places(total, wanted, role, 2) for role, wanted in enumerate((pairs, held_out)))
+    calibrates, judges = (places(total, wanted, role, 2) for role, wanted in enumerate((pairs, held_out)))
     assert len(calibrates) == max(min(pairs, (total + 1) // 2), 1)
     assert len(judges) == max(min(held_out, total // 2), 1)
     assert (calibrates | judges) <= set(range(total))
     assert not calibrates & judges or count == 1
-    assert TOOL.places(count, pairs, 1, 1) == TOOL.places(count, pairs, 0, 1)
+    assert places(count, pairs, 1, 1) == places(count, pairs, 0, 1)
 
 
 def still_folder(path: Path) -> Path:
