@@ -19,6 +19,7 @@ from torch.utils.data import DataLoader, IterableDataset
 from rsb_pose_ros.landmarks import LANDMARKS_OF_JOINTS
 from rsb_pose_ros.model import ModelConfig, RSBPose
 from rsb_pose_ros.model.blazepose import BlazePoseBackbone
+from rsb_pose_ros.model.rsb_pose import Estimate
 from rsb_pose_ros.training import checkpoint
 from rsb_pose_ros.training.ema import WeightAverage
 from rsb_pose_ros.training.exported_weights import load_start
@@ -159,17 +160,21 @@ class CoKeypointTrainer(Trainer[dict[str, Tensor]]):
     def loss(self, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, float]]:
         batch = self._on_device(batch)
         targets = Targets(batch["joints"], batch["keypoints"], batch["visibility"], batch["present"])
-        # The gradients' way through a backbone that stays as it is would be for nothing.
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.mixed):
-            with torch.set_grad_enabled(self.plan.backbone_rate > 0), self._backbone_of_this_batch():
-                features = self.model.features(batch["crops"])
-            estimate = self.model.from_features(features, batch["projections"])
+            estimate = self.estimate(batch)
         return co_keypoint_loss(estimate, targets, self.plan.size, self.config.disparities, self.plan.weights)
 
-    def _on_device(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+    def estimate(self, batch: dict[str, Tensor]) -> Estimate:
+        """What the network makes of a batch on the device."""
         side = batch["crops"].shape[2]
         if side != self.plan.size:
             raise ValueError(f"crops of {side} pixels; expected {self.plan.size}, the plan's size")
+        # The gradients' way through a backbone that stays as it is would be for nothing.
+        with torch.set_grad_enabled(self.plan.backbone_rate > 0), self._backbone_of_this_batch():
+            features = self.model.features(batch["crops"])
+        return self.model.from_features(features, batch["projections"])
+
+    def _on_device(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
         return {key: value.to(self.device) for key, value in batch.items()}
 
     def _backbone_of_this_batch(self) -> AbstractContextManager:

@@ -13,7 +13,8 @@ from torch.utils.data import DataLoader, IterableDataset
 from tqdm import tqdm
 
 from rsb_pose_ros.evaluation import metrics
-from rsb_pose_ros.model import RSBPose
+from rsb_pose_ros.model import ModelConfig, RSBPose
+from rsb_pose_ros.model.rsb_pose import Estimate
 from rsb_pose_ros.training.losses import Targets, labelled
 
 FIRST_SEED = 2_000_000_000
@@ -49,14 +50,14 @@ def observe(model: RSBPose, dataset: IterableDataset, pairs: int, batch: int = 8
     loader: Iterator[dict[str, Tensor]] = iter(DataLoader(dataset, batch_size=batch, num_workers=workers))
     for labels in tqdm(islice(loader, -(-pairs // batch)), total=-(-pairs // batch), desc="validation"):
         with torch.no_grad():
-            rows.append(_row(model, labels))
+            rows.append(observed_row(model(labels["crops"], labels["projections"]), labels, model.config))
     return Observed(**{key: np.concatenate([row[key] for row in rows])[:pairs] for key in rows[0]})
 
 
-def _row(model: RSBPose, labels: dict[str, Tensor]) -> dict[str, np.ndarray]:
-    estimate = model(labels["crops"], labels["projections"])
+def observed_row(estimate: Estimate, labels: dict[str, Tensor], config: ModelConfig) -> dict[str, np.ndarray]:
+    """One batch of what `Observed` holds."""
     targets = Targets(labels["joints"], labels["keypoints"], labels["visibility"], labels["present"])
-    seen = labelled(targets, model.config.image_size, model.config.disparities)[..., None]
+    seen = labelled(targets, config.image_size, config.disparities)[..., None]
     nan = torch.tensor(float("nan"))
     tensors = {
         "joints": estimate.joints,
