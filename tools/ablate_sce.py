@@ -135,6 +135,11 @@ def print_table(arguments: argparse.Namespace) -> int:
     if not rows:
         raise ValueError(f"{arguments.output} holds no figures; expected those that `train` writes")
     one = next(iter(rows.values()))
+    same = ("steps", "batch", "pairs", "held_out_pairs")
+    if odd := [name for name, row in rows.items() if any(row[key] != one[key] for key in same)]:
+        raise ValueError(
+            f"{arguments.output}: {', '.join(odd)} differ from the first in {', '.join(same)}; expected one of each"
+        )
     head = (
         f"{one['steps']} steps of {one['batch']} of the same {one['pairs']} pairs, judged on {one['held_out_pairs']} "
         "others:"

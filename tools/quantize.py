@@ -169,7 +169,7 @@ def write(
     output: Path,
     folder: Path,
 ) -> str:
-    """Write the file and its card, complete or not at all, and print what it is worth; returns a sentence about its twin."""
+    """Write the file and its card, whole, and print what it is worth; returns a sentence about its twin."""
     import onnx
 
     from rsb_pose_ros.quantization.quantized_card import compare, twin_of, write_card_of
@@ -275,9 +275,8 @@ def exported(arguments: argparse.Namespace, folder: Path) -> Path:
     command += ["--record", str(arguments.record)] if arguments.record else []
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise ValueError(
-            f"{arguments.model}: cannot be exported: {(done.stderr or done.stdout).strip().splitlines()[-1]}"
-        )
+        said = (done.stderr or done.stdout).strip().splitlines() or [f"exit code {done.returncode}"]
+        raise ValueError(f"{arguments.model}: cannot be exported: {said[-1]}")
     return model
 
 

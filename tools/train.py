@@ -162,11 +162,13 @@ def overrides(arguments: argparse.Namespace, *names: str) -> dict:
 
 
 def resumed(trainer: Trainer, arguments: argparse.Namespace) -> bool:
-    """Go on from the run's own checkpoint if there is one; whichever it is, its checkpoints say how it was started."""
-    trainer.origin = {"arguments": {name: str(value) for name, value in vars(arguments).items()}}
+    """Go on from the run's own checkpoint if there is one; either way its checkpoints say how it was started."""
+    how = {"arguments": {name: str(value) for name, value in vars(arguments).items()}}
     if hasattr(arguments, "data"):
-        trainer.origin["data"] = arguments.data.read_text()
-    if not trainer.resume():
+        how["data"] = arguments.data.read_text()
+    goes_on = trainer.resume()
+    trainer.begun(how)
+    if not goes_on:
         return False
     done = "; nothing is left to do: it has come to its end" if trainer.progress >= 1 else ""
     print(f"going on from step {trainer.step} of {arguments.output}{done}")
@@ -174,6 +176,8 @@ def resumed(trainer: Trainer, arguments: argparse.Namespace) -> bool:
 
 
 def train_co_keypoints(arguments: argparse.Namespace) -> int:
+    import torch
+
     from rsb_pose_ros.data.mirrored import BATCHES_DELAY, MirroredToo
     from rsb_pose_ros.data.prepared_dataset import MixedPairs, PreparedPairsDataset
     from rsb_pose_ros.data.synthetic.dataset import DrawnOnDevice, SyntheticPairsDataset
@@ -196,12 +200,11 @@ def train_co_keypoints(arguments: argparse.Namespace) -> int:
             "no --start given; expected a checkpoint that the `finish` stage wrote, with both parts trained"
         )
     names = ("steps", "minutes", "batch", "rate", "size", "backbone_rate", "workers", "int8_share")
-    if arguments.steps < 1 or (arguments.minutes is not None and not arguments.minutes > 0):
-        raise ValueError(f"--steps {arguments.steps}, --minutes {arguments.minutes}; expected more than 0")
     config = ModelConfig.from_yaml(arguments.config)
     arguments.size = arguments.size or config.image_size
     weights = LossWeights().changed(arguments.weights)
     plan = Plan(**overrides(arguments, *names), kept=tuple(arguments.kept), end_to_end=joint, weights=weights)
+    torch.manual_seed(arguments.seed)
     trainer = CoKeypointTrainer(config, plan, arguments.output, device)
     if resumed(trainer, arguments):
         pass
@@ -213,6 +216,7 @@ def train_co_keypoints(arguments: argparse.Namespace) -> int:
     # A resumed run must not see its first pairs again, nor processes each other's.
     trainer.share_start()
     seed = arguments.seed + trainer.seen + trainer.rank * PROCESS_SEEDS
+    torch.manual_seed(seed)
     data = (arguments.data, arguments.shared, arguments.bodies, plan.size)
     if arguments.draw == "device":
         drawn = DrawnOnDevice(*data, plan.batch, device, seed, plan.workers)
@@ -346,6 +350,8 @@ def finish_model(arguments: argparse.Namespace) -> int:
     model = RSBPose(ModelConfig.from_yaml(arguments.config))
     load_weights(model, weights["average"])
     model.transformer.load_state_dict(transformer_of(arguments.transformer))
+    if arguments.pairs < 2:
+        raise ValueError(f"--pairs {arguments.pairs}; expected at least 2: half of them fit, half measure")
     half = arguments.pairs // 2
     data = (arguments.data, arguments.shared, arguments.bodies, model.config.image_size, "val")
     fitted = observe(model, SyntheticPairsDataset(*data, seed=FIRST_SEED), half, workers=arguments.workers)

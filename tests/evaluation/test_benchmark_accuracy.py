@@ -19,6 +19,7 @@ from rsb_pose_ros.benchmark.accuracy import (
     observe_all,
     targets,
     text,
+    verdict,
 )
 from rsb_pose_ros.benchmark.heatmaps import peaks
 from rsb_pose_ros.benchmark.intervals import ratio
@@ -100,6 +101,7 @@ def test_targets_are_met_or_missed_and_all_can_be_read(result, tmp_path):
     empty = {"pairs": 500, "found": 1, "rate": 0.002, "rate_below_95": 0.01}
     judged_targets = targets(result, {"pairs": 5, "mpjpe_mm": 50.0, "low": 48.0, "high": 52.0}, empty)
     assert [t["met"] for t in judged_targets] == [False, True, True, True, False]
+    assert verdict({"met": True, "certain": False}) == "met, though not with 95 % certainty"
     assert judged_targets[0]["measured"] == pytest.approx(50) and "48 to 52" in judged_targets[0]["target"]
     record = {**result, "model": "m", "synthetic_test_version": 2, "false_people": empty, "targets": judged_targets}
     assert MEDIAPIPE in text(record) and "missed" in text(record)

@@ -56,16 +56,18 @@ def test_it_learns_and_resumes(tmp_path: Path) -> None:
 def test_a_killed_run_goes_on_and_checkpoints_say_how_it_was_started(tmp_path: Path) -> None:
     plan = Plan(steps=8, batch=32, warmup=2, save_every=4)
     trainer = PosePriorTrainer(SMALL, plan, tmp_path)
-    trainer.origin = {"arguments": {"stage": "ppt"}}
+    trainer.begun({"arguments": {"stage": "ppt"}})
     few = islice(trainer._batches(poses()), 6)
     with pytest.raises(StopIteration):  # as when the power goes
         trainer.run_batches(few)
     resumed = PosePriorTrainer(SMALL, plan, tmp_path)
     assert resumed.resume() and resumed.step == 4 and resumed.seen == 128
+    resumed.begun({"arguments": {"stage": "ppt", "again": "yes"}})
     resumed.run(poses())
     content = checkpoint.load(tmp_path / "last.pt")
     assert content["step"] == 8 and content["config"]["depth"] == 2 and content["plan"]["batch"] == 32
-    assert content["origin"] == {}  # of the run that went on
+    assert [(o["step"], len(o["arguments"])) for o in content["origin"]] == [(0, 1), (4, 2)]
+    assert all(o["code_version"] for o in content["origin"])
 
 
 def train_in_parallel(rank: int, folder: str) -> None:

@@ -18,7 +18,7 @@ from rsb_pose_ros.training.co_keypoints import CoKeypointTrainer, Plan
 from rsb_pose_ros.training.ema import WeightAverage
 from rsb_pose_ros.training.export import example_pair
 from rsb_pose_ros.training.logbook import Logbook
-from rsb_pose_ros.training.loop import MOST_SKIPPED
+from rsb_pose_ros.training.loop import MOST_SKIPPED, frozen_parts
 from rsb_pose_ros.training.schedule import cosine
 
 CONFIG = Path(__file__).resolve().parents[2] / "config" / "models" / "rsb_pose_edge.yaml"
@@ -94,6 +94,38 @@ def test_a_killed_run_ends_as_one_that_was_not(tmp_path: Path) -> None:
     for mine, other in zip(ours["optimiser"]["state"].values(), theirs["optimiser"]["state"].values(), strict=True):
         assert all(torch.equal(mine[name], value) for name, value in other.items())
     assert ours["pairs"] == theirs["pairs"] == 10
+
+
+def test_what_a_killed_run_wrote_behind_its_checkpoint_is_written_once(tmp_path: Path) -> None:
+    with Logbook(tmp_path) as log:
+        for step in (10, 20):
+            log.add({"loss": float(step)})
+            log.numbers(step)
+    with Logbook(tmp_path, step=10) as log:
+        log.add({"loss": 7.0})
+        log.numbers(20)
+    lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert lines == [{"step": 10, "loss": 10.0}, {"step": 20, "loss": 7.0}]
+
+
+def test_another_stage_s_run_is_refused(tmp_path: Path) -> None:
+    checkpoint.save(tmp_path / "last.pt", model={}, average={}, step=3)
+    with pytest.raises(
+        ValueError, match=r"last\.pt: holds no run of this stage and network .* another folder with --output"
+    ):
+        trainer(tmp_path, 10).resume()
+
+
+def test_plans_of_nothing_are_refused() -> None:
+    for wrong in ({"steps": 0}, {"steps": 1, "batch": 0}, {"steps": 1, "minutes": 0.0}):
+        with pytest.raises(ValueError, match="expected more than 0 of each"):
+            Plan(**wrong)
+
+
+def test_parts_that_stay_keep_their_statistics() -> None:
+    kept, trained = torch.nn.BatchNorm2d(3), torch.nn.BatchNorm2d(3)
+    model = torch.nn.Sequential(kept.requires_grad_(False), trained)
+    assert frozen_parts(model) == [kept]
 
 
 def test_a_resumed_run_takes_the_new_plan_s_rates(tmp_path: Path) -> None:

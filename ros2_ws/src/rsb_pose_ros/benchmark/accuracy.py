@@ -212,28 +212,34 @@ def comparisons(tables: dict[str, WindowTable]) -> dict[str, dict[str, Any]]:
 def targets(
     result: dict[str, Any], at_target: dict[str, float], false_people: dict[str, float] | None
 ) -> list[dict[str, Any]]:
-    """What is aimed at: [{"target", "measured", "limit", "met"}], lower is better; without what was not measured."""
+    """What is aimed at: [{"target", "measured", "limit", "met", "certain"}], lower is better; without what was not measured.
+
+    certain: met at the upper end of the 95 % interval, too.
+    """
     compared = result["comparisons"]
     name = (
         f"MPJPE of all joints up to 4 m at a baseline of {TARGET_BASELINE_M:g} m ({at_target['pairs']} pairs, with 95 % "
         f"certainty {at_target['low']:.0f} to {at_target['high']:.0f}), mm"
     )
-    wanted = {
-        name: (at_target["mpjpe_mm"], 45.0),
-        AGAINST_MEDIAPIPE: (compared.get(AGAINST_MEDIAPIPE, {}).get("ratio"), 0.5),
-        AGAINST_HEATMAPS: (compared.get(AGAINST_HEATMAPS, {}).get("ratio"), 0.7),
-        HIDDEN_WITH_PPT: (compared[HIDDEN_WITH_PPT]["ratio"], 0.85),
+    wanted = {name: (at_target["mpjpe_mm"], at_target["high"], 45.0)}
+    for ratio_of, limit in ((AGAINST_MEDIAPIPE, 0.5), (AGAINST_HEATMAPS, 0.7), (HIDDEN_WITH_PPT, 0.85)):
+        if ratio_of in compared:
+            wanted[ratio_of] = (compared[ratio_of]["ratio"], compared[ratio_of]["high"], limit)
+    if false_people:
         # Nothing seen in a few rooms proves nothing: it takes 3 000 rooms without a false person.
-        "false people a picture of an empty room, with 95 % certainty": (
-            false_people and false_people["rate_below_95"],
-            0.001,
-        ),
-    }
+        bound = false_people["rate_below_95"]
+        wanted["false people a picture of an empty room, with 95 % certainty"] = (bound, bound, 0.001)
     return [
-        {"target": name, "measured": value, "limit": limit, "met": bool(value <= limit)}
-        for name, (value, limit) in wanted.items()
-        if value is not None
+        {"target": name, "measured": value, "limit": limit, "met": bool(value <= limit), "certain": bool(high <= limit)}
+        for name, (value, high, limit) in wanted.items()
     ]
+
+
+def verdict(target: dict[str, Any]) -> str:
+    """Whether a target was met, and whether that is certain."""
+    if not target["met"]:
+        return "missed"
+    return "met" if target["certain"] else "met, though not with 95 % certainty"
 
 
 def _error(table: WindowTable) -> np.ndarray:
@@ -262,12 +268,13 @@ def _false_people(arguments: argparse.Namespace, test_set: Any) -> dict[str, flo
 
     found, estimator = 0, None
     pairs = empty_pairs(test_set.definition.ranges, arguments.shared, arguments.bodies, arguments.empty)
-    for pair in tqdm(pairs, total=arguments.empty, desc="empty rooms", unit="pair"):
+    for number, pair in enumerate(tqdm(pairs, total=arguments.empty, desc="empty rooms", unit="pair")):
         if estimator is None:
             estimator = StereoPoseEstimator(
                 arguments.model, pair.rig, providers=["cpu"], threads=arguments.threads, exact_model=True
             )
-        estimator.use_rig(pair.rig)
+        # As on a standing scene, where each pair has another of its tiles searched.
+        estimator.use_rig(pair.rig, first_tile=number)
         found += bool(estimator.estimate(pair.left, pair.right))
     return {
         "pairs": arguments.empty,
@@ -302,8 +309,7 @@ def text(result: dict[str, Any]) -> str:
         )
     lines.append("")
     for target in result["targets"]:
-        verdict = "met" if target["met"] else "missed"
-        lines.append(f"{verdict:7}{target['measured']:9.3f} (target ≤ {target['limit']:g})  {target['target']}")
+        lines.append(f"{target['measured']:9.3f} (target ≤ {target['limit']:g}) {verdict(target)}: {target['target']}")
     return "\n".join(lines)
 
 
@@ -361,10 +367,7 @@ def markdown(result: dict[str, Any]) -> str:
         "",
         markdown_table(
             ["aimed at", "target", "measured"],
-            [
-                [t["target"], f"≤ {t['limit']:g}", f"{t['measured']:.3g}" + ("" if t["met"] else " (missed)")]
-                for t in result["targets"]
-            ],
+            [[t["target"], f"≤ {t['limit']:g}", f"{t['measured']:.3g} ({verdict(t)})"] for t in result["targets"]],
         ),
     ]
     if (empty := result["false_people"]) is not None:

@@ -229,7 +229,5 @@ def text(result: dict[str, Any]) -> str:
 
 def markdown(result: dict[str, Any]) -> str:
     """The figures for docs/accuracy.md."""
-    head = (
-        f"`{result['model']}`, {result['pairs']} whole pictures of random rigs (640 to 1280 pixels wide), then of one:"
-    )
+    head = f"`{result['model']}`, {result['pairs']} pictures of random rigs (640 to 1280 pixels wide), and of one size:"
     return "\n".join([head, "", markdown_table(_HEAD, _rows(result)), "", _of_company(result)])

@@ -63,12 +63,12 @@ def _look(arguments: argparse.Namespace, pairs: Iterable[Any], count: int, what:
     from rsb_pose_ros.inference import StereoPoseEstimator
 
     estimator, findings = None, []
-    for pair in tqdm(pairs, total=count, desc=what, unit="pair"):
+    for number, pair in enumerate(tqdm(pairs, total=count, desc=what, unit="pair")):
         if estimator is None:
             estimator = StereoPoseEstimator(
                 arguments.model, pair.rig, providers=["cpu"], threads=arguments.threads, min_confidence=LEVELS[0]
             )
-        estimator.use_rig(pair.rig)
+        estimator.use_rig(pair.rig, first_tile=number)
         found = estimator.estimate(pair.left, pair.right)
         right = bool(found) and any(is_there(found[0].keypoints[0], p, pair.rig.projections) for p in pair.people)
         findings.append(Finding(found[0].score if found else 0.0, right))

@@ -24,6 +24,8 @@ CHOOSING = 50_000_000
 """Behind the first seeds: pairs on which thresholds are chosen, and nothing is reported."""
 SEEN_JOINTS = 8
 """Joints that nothing hides, in each picture, of a person who ought to be found."""
+PLACE_STD_ANYWHERE = (0.3, 0.15)
+"""Of a person who may be anywhere in the picture, in pictures across and down; beyond its edges, they stand there."""
 RATE_OF_NONE = 3.0
 """Nothing in N pairs: with 95 % certainty fewer than 3 in N."""
 
@@ -64,10 +66,10 @@ def peopled_pairs(
 def pairs_at(
     ranges: SyntheticConfig, shared: Path, bodies: Path, count: int, size: tuple[int, int], metres: tuple[float, float]
 ) -> Iterator[WholePair]:
-    """As peopled_pairs, in pictures of one size (width, height) with one person at such a distance."""
+    """As peopled_pairs, in pictures of one size (width, height) with one person at such a distance, out to the edges."""
     width, height = size
     ranges = replace(ranges, widths=(width,), aspects=(height / width,), second_person_share=0.0)
-    ranges = replace(ranges, distance=metres, distance_wide=metres)
+    ranges = replace(ranges, distance=metres, distance_wide=metres, place_std=PLACE_STD_ANYWHERE)
     return peopled_pairs(ranges, shared, bodies, count, behind=round(1_000_000 * metres[0]))
 
 

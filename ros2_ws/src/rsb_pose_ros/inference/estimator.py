@@ -114,11 +114,15 @@ class StereoPoseEstimator:
         self._clock = 0.0
         self._search.start_over()
 
-    def use_rig(self, rig: StereoRig) -> None:
-        """Work with another calibration from the next pair on, and forget everybody."""
+    def use_rig(self, rig: StereoRig, first_tile: int = 0) -> None:
+        """Work with another calibration from the next pair on, and forget everybody.
+
+        first_tile: of the search windows behind the whole view's, which is looked at first (they go round).
+        """
         self.rig = rig
         self._search = PersonSearch(self._network, rig)
         self.reset()
+        self._search.start_over(first_tile)
 
     def warm_up(self) -> None:
         """Run once on black windows: builds engines and fills caches, so that the first pair is not the slow one."""

@@ -31,9 +31,9 @@ class PersonSearch:
         self._network, self._rig = network, rig
         self.start_over()
 
-    def start_over(self) -> None:
-        """Take the windows in their first order again."""
-        self._tile, self._window = 0, 0
+    def start_over(self, first_tile: int = 0) -> None:
+        """Take the windows in their order again, from that tile on (they go round)."""
+        self._tile, self._window = first_tile, 0
 
     def somebody(self, left: np.ndarray, right: np.ndarray, min_confidence: float) -> Person | None:
         """The person who is seen best in the whole view or in the next of its tiles: at most 4 runs of the network."""

@@ -53,7 +53,7 @@ def table(comparison: dict[str, Any]) -> str:
     rows = [
         ("file, MB", *size, f"× {size[1] / size[0]:.2f}"),
         ("CPU latency p50, ms", *time, f"{time[0] / time[1]:.2f}× as fast"),
-        ("MPJPE, mm", *(m if m is not None else "no truth" for m in comparison["mpjpe_mm"]), ""),
+        ("MPJPE, lost joints 500, mm", *(m if m is not None else "no truth" for m in comparison["mpjpe_mm"]), ""),
     ]
     kinds = sorted({k for counts in comparison["precisions"] for k in counts})
     rows += [(k, *(counts.get(k, 0) for counts in comparison["precisions"]), "") for k in kinds]

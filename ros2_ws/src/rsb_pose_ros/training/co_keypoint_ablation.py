@@ -6,8 +6,10 @@ start from nothing each time. That is a twentieth of the cost of training it all
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from hashlib import sha256
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -47,31 +49,39 @@ VARIANTS = (
         Variant(f"loss without {term}", loss=(f"{term}=0",))
         for term in ("volume", "pixel", "metric", "second", "heatmap")
     ),
+    Variant("disparity no more than u and v", loss=("disparity=1",)),
 )
 
 
 def remember(model: RSBPose, dataset: IterableDataset, pairs: int, folder: Path, workers: int = 1) -> None:
     """Write the first `pairs` pairs' labels and features, in half precision, as one .npy for each; 1.4 MB a pair."""
     model.eval()
-    folder.mkdir(parents=True, exist_ok=True)
+    partial = folder.with_name(f"{folder.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
     batches = iter(DataLoader(dataset, batch_size=BATCH, num_workers=workers))
     files: dict[str, np.memmap] = {}
     count = -(-pairs // BATCH)
-    for n, batch in enumerate(tqdm(islice(batches, count), total=count, desc="features")):
-        with torch.no_grad():
-            features = model.features(batch["crops"])
-        columns = {name: batch[name] for name in LABELS} | {"coarse": features.coarse.unflatten(0, (-1, 2)).half()}
-        if features.fine is not None:
-            columns["fine"] = features.fine.unflatten(0, (-1, 2)).half()
-        for name, column in columns.items():
+    for n, batch in enumerate(tqdm(islice(batches, count), total=count, desc=f"features, {folder.name}")):
+        for name, column in _columns(model, batch).items():
             rows = column.contiguous().numpy()
             if name not in files:
                 shape = (count * BATCH, *rows.shape[1:])
-                path = folder / f"{name}.npy"
+                path = partial / f"{name}.npy"
                 files[name] = np.lib.format.open_memmap(path, mode="w+", dtype=rows.dtype, shape=shape)
             files[name][n * BATCH : (n + 1) * BATCH] = rows
     for file in files.values():
         file.flush()
+    # A kill in the middle leaves nothing that looks whole.
+    shutil.rmtree(folder, ignore_errors=True)
+    partial.rename(folder)
+
+
+def _columns(model: RSBPose, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+    with torch.no_grad():
+        features = model.features(batch["crops"])
+    columns = {name: batch[name] for name in LABELS} | {"coarse": features.coarse.unflatten(0, (-1, 2)).half()}
+    return columns if features.fine is None else columns | {"fine": features.fine.unflatten(0, (-1, 2)).half()}
 
 
 def remembered(folder: Path) -> dict[str, Tensor]:
@@ -113,14 +123,22 @@ def train_variant(
 ) -> RSBPose:
     """The averaged network after plan.steps steps; goes on from or returns what the folder holds already.
 
-    start: whose backbone made the features; its joint heatmaps are where all variants' begin.
+    start: whose backbone made the features; its joint heatmaps are where all variants' begin. Raises ValueError where the
+    folder holds a run of another plan, start, or number of pairs.
     """
     torch.manual_seed(0)
     network = replace(config, **variant.network)
     plan = replace(plan, weights=LossWeights().changed(variant.loss), size=config.image_size, picture_every=0)
     trainer = OnRememberedFeatures(network, plan, folder / variant.name.replace(" ", "_"))
+    how = {"plan": str(plan), "start": sha256(start.read_bytes()).hexdigest(), "pairs": len(seen["joints"])}
     if not trainer.resume():
         trainer.start_from(start, [part for part in FRESH if part != "second_look" or network.second_look])
+        trainer.begun(how)
+    elif differing := [name for name, value in how.items() if trainer.origin[0].get(name) != value]:
+        raise ValueError(
+            f"{trainer.folder}: holds a run of other {', '.join(differing)}; expected the same: name another folder with "
+            "--output, or remove it"
+        )
     torch.manual_seed(1 + trainer.step)
     trainer.run_on(seen)
     return trainer.average.module.eval()

@@ -25,6 +25,8 @@ def start(device: str) -> tuple[int, int]:
     processes = int(os.environ.get("WORLD_SIZE", "1"))
     if processes == 1:
         return 0, 1
+    if device.startswith("cuda"):
+        torch.cuda.set_device(device)  # broadcasts of objects go through the current device
     if not torch.distributed.is_initialized():
         torch.distributed.init_process_group("nccl" if device.startswith("cuda") else "gloo")
     return torch.distributed.get_rank(), processes

@@ -27,6 +27,8 @@ def estimate(
 
     In float32: bfloat16 moves triangulated joints by a centimetre, and their errors would be others than the robot's.
     """
+    if pairs < 1:
+        raise ValueError(f"{pairs} pairs to look at; expected at least 1")
     model.eval()
     rows: list[tuple[np.ndarray, ...]] = []
     loader: Iterator[dict[str, Tensor]] = iter(DataLoader(dataset, batch_size=batch, num_workers=workers))

@@ -12,13 +12,14 @@ from torch.utils.tensorboard import SummaryWriter
 
 
 class Logbook:
-    """log.jsonl, TensorBoard's events and pictures/ in a run's folder; appends where a run goes on."""
+    """log.jsonl, TensorBoard's events and pictures/ in a run's folder; goes on behind `step`, where the run does."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, step: int = 0) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
+        _forget_after(step, folder / "log.jsonl")
         self._lines = (folder / "log.jsonl").open("a")
-        self._board = SummaryWriter(str(folder / "tensorboard"))
+        self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)
         self._recent: list[dict[str, float]] = []
 
     def __enter__(self) -> Logbook:
@@ -48,6 +49,13 @@ class Logbook:
         path.parent.mkdir(exist_ok=True)
         cv2.imwrite(str(path), sheet)
         self._board.add_image("found over truth", sheet[..., ::-1].copy(), step, dataformats="HWC")
+
+
+def _forget_after(step: int, lines: Path) -> None:
+    """Leave out what a killed run wrote behind its last checkpoint: those steps are taken again."""
+    if lines.exists():
+        kept = [line for line in lines.read_text().splitlines() if json.loads(line)["step"] <= step]
+        lines.write_text("".join(f"{line}\n" for line in kept))
 
 
 def _mean(values: list[float]) -> float:

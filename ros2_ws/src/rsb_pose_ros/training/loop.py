@@ -43,12 +43,16 @@ class LoopPlan:
     save_every: int = 100
     picture_every: int = 500
 
+    def __post_init__(self) -> None:
+        if self.steps < 1 or self.batch < 1 or not self.minutes > 0:
+            found = f"steps {self.steps}, batch {self.batch}, minutes {self.minutes}"
+            raise ValueError(f"{found}; expected more than 0 of each")
+
 
 class Trainer(ABC, Generic[Batch]):
     """Holds model, average, optimiser and step; `run_batches` goes on from wherever they are.
 
-    groups: the optimiser's, with a learning rate `base` each; those without parameters are left out. config: the network's,
-    as checkpoints keep it.
+    groups: the optimiser's, with a learning rate `base` each; those without parameters are left out.
     """
 
     largest_norm: ClassVar[float] = 2.0
@@ -60,12 +64,13 @@ class Trainer(ABC, Generic[Batch]):
     ) -> None:
         checkpoint.code_version()
         self.model, self.plan, self.folder, self.device = model, plan, folder, device
+        self.frozen = frozen_parts(model)
         self.optimiser = torch.optim.AdamW(
             [group for group in groups if group["params"]], lr=plan.rate, weight_decay=plan.weight_decay
         )
         self.average = WeightAverage(model)
         self.rank, self.processes = distributed.start(str(device))
-        self.origin: dict = {}
+        self.origin: list[dict[str, Any]] = []
         self.step = self.seen = self.skipped = 0
         self.trained_s = 0.0
 
@@ -104,13 +109,26 @@ class Trainer(ABC, Generic[Batch]):
         path = self.folder / "last.pt"
         if not path.exists():
             return False
-        self.restore(checkpoint.load(path))
+        content = checkpoint.load(path)
+        try:
+            self.restore(content)
+        except (KeyError, RuntimeError, ValueError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise ValueError(
+                f"{path}: holds no run of this stage and network ({reason}); expected one to go on from: name another "
+                "folder with --output"
+            ) from error
+        self.origin = content["origin"]
         return True
+
+    def begun(self, how: dict[str, Any]) -> None:
+        """Note in all checkpoints from here on how training began or went on: arguments, data."""
+        self.origin = [*self.origin, {"step": self.step, "code_version": checkpoint.code_version(), **how}]
 
     def share_start(self) -> None:
         """Let all processes go on from where the first one is: they begin with random numbers of their own."""
         if self.processes > 1:
-            self.restore(distributed.from_first(self.state(), self.processes))
+            self.restore(distributed.from_first(on_cpu(self.state()), self.processes))
 
     def state(self) -> dict[str, Any]:
         """All that a run goes on from; trained_s by the slowest process's clock, seen by all of them."""
@@ -145,7 +163,7 @@ class Trainer(ABC, Generic[Batch]):
         saved = time.monotonic()
         total = self.plan.steps if math.isinf(self.plan.minutes) else None
         with (
-            Logbook(self.folder) if self.rank == 0 else nullcontext() as log,
+            Logbook(self.folder, self.step) if self.rank == 0 else nullcontext() as log,
             tqdm(total=total, initial=self.step, disable=self.rank > 0) as bar,
         ):
             while self.progress < 1:
@@ -182,6 +200,8 @@ class Trainer(ABC, Generic[Batch]):
         for group in self.optimiser.param_groups:
             group["lr"] = group["base"] * factor
         self.model.train()
+        for part in self.frozen:  # their batch norms keep their statistics, too
+            part.eval()
         loss, terms = self.loss(batch)
         loss.backward()
         distributed.average_gradients(self.model.parameters(), self.processes)
@@ -206,3 +226,20 @@ class Trainer(ABC, Generic[Batch]):
                 f"no finite gradient in {self.skipped} steps, up to step {self.step}; expected some: start again from "
                 f"{self.folder / 'last.pt'} with a lower --rate, or look at the data"
             )
+
+
+def frozen_parts(model: nn.Module) -> list[nn.Module]:
+    """Modules that no step changes."""
+    with_parameters = [(part, list(part.parameters())) for part in model.modules()]
+    return [part for part, own in with_parameters if own and not any(p.requires_grad for p in own)]
+
+
+def on_cpu(state: Any) -> Any:
+    """A state's tensors on the CPU: another process would take them onto this one's device."""
+    if isinstance(state, Tensor):
+        return state.cpu()
+    if isinstance(state, dict):
+        return {key: on_cpu(value) for key, value in state.items()}
+    if isinstance(state, list):
+        return [on_cpu(value) for value in state]
+    return state

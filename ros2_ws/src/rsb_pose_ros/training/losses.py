@@ -19,10 +19,6 @@ CORRECT_SHARE = 0.05
 HARD_WEIGHT = 0.5
 """Weight of joints that are hidden in a view: their place is a guess, but the guess should be good."""
 
-DISPARITY_WEIGHT = 5.0
-"""Of a cell of disparity over a cell in the picture: a metre of depth hangs on one, a few centimetres on the other."""
-
-
 SATURATION_CELLS = 2.0
 """Errors far beyond this no longer pull: the cross-entropy brings joints home, this term makes them precise."""
 
@@ -32,6 +28,8 @@ class LossWeights:
     """Weights of the terms: `metric` and `joints` (the refined ones; 0 leaves the transformer alone) are per metre, `pixel`
     per feature cell, `second` per crop pixel, the others per nat."""
 
+    disparity: float = 5.0
+    """Within `pixel`, of a cell of disparity over one in the picture: metres hang on one, centimetres on the other."""
     volume: float = 0.5
     heatmap: float = 0.1
     pixel: float = 1.0
@@ -189,7 +187,7 @@ def co_keypoint_loss(
             )
         ),
         "heatmap": mean(heatmap_cross_entropy(estimate.heatmaps, keypoints).mean(1)),
-        "pixel": mean((saturated((first - truth) / STRIDE) * uvd.new_tensor([1, 1, DISPARITY_WEIGHT])).sum(-1)),
+        "pixel": mean((saturated((first - truth) / STRIDE) * uvd.new_tensor([1, 1, weights.disparity])).sum(-1)),
         "second": mean(second_look_error(uvd, truth)),
         "spread": mean(normal_likelihood(uvd.detach() - truth, estimate.variance)),
         "metric": mean(metric),

@@ -58,6 +58,8 @@ def train_variant(
     network, schedule = replace(config, **variant.network), replace(plan, **variant.plan)
     trainer = PosePriorTrainer(network, schedule, own, held_out=held_out)
     trainer.resume()
+    # Networks of other sizes have drawn other numbers up to here, and a resumed run its first batches.
+    torch.manual_seed(1 + trainer.step)
     trainer.run(poses)
     return trainer.average.module.eval()
 
@@ -86,7 +88,7 @@ class HiddenJoints:
 
 def hide(poses: Tensor, seed: int = 2) -> HiddenJoints:
     """One to five joints of each pose half-way to their neighbour, the others with stereo noise."""
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[poses.device] if poses.is_cuda else []):
         torch.manual_seed(seed)
         seen = stereo_noise.observe(turn(poses), clean=0.0)
         hidden = torch.rand(len(poses), JOINT_COUNT).argsort(1) < torch.randint(1, 6, (len(poses), 1))

@@ -21,7 +21,7 @@ def measure(model: PoseTransformer, poses: Tensor, count: int = 1000, seed: int 
     """
     model.eval()
     chosen = poses[torch.linspace(0, len(poses) - 1, count).long()]
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[poses.device] if poses.is_cuda else []):
         torch.manual_seed(seed)
         upright = turn(chosen, pitch=0.1, roll=0.03)
         clean = upright - upright[:, ROOT : ROOT + 1] + upright.new_tensor([0.0, 0.0, 3.0])

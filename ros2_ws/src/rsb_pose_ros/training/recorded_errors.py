@@ -14,7 +14,7 @@ from rsb_pose_ros.training.stereo_noise import NoisyPoses
 
 
 class RecordedErrors:
-    """Draws from pairs of triangulated and true poses, of all recordings alike."""
+    """Draws from pairs of triangulated and true poses, of all recordings as if they were one."""
 
     @classmethod
     def load(cls, *paths: str | Path) -> RecordedErrors:

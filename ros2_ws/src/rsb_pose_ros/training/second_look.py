@@ -42,6 +42,8 @@ def first_look(
 
     uvd: (N, 17, 3) the volume's co-keypoints, crop pixels.
     """
+    if pairs < 1:
+        raise ValueError(f"{pairs} pairs to look at; expected at least 1")
     model.eval().to(device)
     rows: list[dict[str, Tensor]] = []
     batches = iter(DataLoader(dataset, batch_size=16, num_workers=workers))

@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset, get_worker_in
 
 from rsb_pose_ros.data.sample import StereoSample
 from rsb_pose_ros.data.synthetic.config import SyntheticConfig
-from rsb_pose_ros.data.synthetic.generator import SyntheticPairs
+from rsb_pose_ros.data.synthetic.generator import SyntheticPairs, check_sources
 from rsb_pose_ros.data.synthetic.test_set import SyntheticTestSet
 
 
@@ -34,13 +34,17 @@ def to_tensors(sample: StereoSample) -> dict[str, Tensor]:
 
 
 class SyntheticPairsDataset(IterableDataset):
-    """Seeds seed, seed + 1, …, dealt to the workers in turn; size: side of the crops in pixels, None for the file's."""
+    """Seeds seed, seed + 1, …, dealt to the workers in turn; size: side of the crops in pixels, None for the file's.
+
+    Raises FileNotFoundError naming what is missing, before any worker does from somewhere inside.
+    """
 
     def __init__(
         self, config: Path, shared: Path, pack: Path, size: int | None = None, split: str = "train", seed: int = 0
     ) -> None:
         one_thread()
         self.arguments = (SyntheticConfig.from_yaml(config, size), shared, pack, split)
+        check_sources(shared, pack, split)
         self.seed = seed
 
     def __iter__(self) -> Iterator[dict[str, Tensor]]:

@@ -49,6 +49,13 @@ class Rendering:
     kinds: np.ndarray
 
 
+def check_sources(shared: Path, pack: Path, split: str) -> None:
+    """Raise FileNotFoundError for what SyntheticPairs would miss."""
+    BodyPack.load(pack)
+    Motions.load(shared / "mocap" / f"{split}.npz")
+    TextureLibrary(shared / "backgrounds", split)
+
+
 class SyntheticPairs:
     """sample(seed) is a pure function of (configuration, seed)."""
 
