@@ -261,21 +261,20 @@ def _compared(errors: np.ndarray) -> np.ndarray:
 
 def _false_people(arguments: argparse.Namespace, test_set: Any) -> dict[str, float]:
     """How often the estimator, as the node runs it, finds somebody in pictures of empty rooms."""
-    from tqdm import tqdm
-
+    from rsb_pose_ros.benchmark.onlooker import Onlooker
     from rsb_pose_ros.benchmark.whole_pictures import empty_pairs, upper_rate
-    from rsb_pose_ros.inference import StereoPoseEstimator
 
-    found, estimator = 0, None
     pairs = empty_pairs(test_set.definition.ranges, arguments.shared, arguments.bodies, arguments.empty)
-    for number, pair in enumerate(tqdm(pairs, total=arguments.empty, desc="empty rooms", unit="pair")):
-        if estimator is None:
-            estimator = StereoPoseEstimator(
-                arguments.model, pair.rig, providers=["cpu"], threads=arguments.threads, exact_model=True
-            )
-        # As on a standing scene, where each pair has another of its tiles searched.
-        estimator.use_rig(pair.rig, first_tile=number)
-        found += bool(estimator.estimate(pair.left, pair.right))
+    onlooker = Onlooker(arguments.model, arguments.threads)
+    found = sum(
+        onlooker.outcomes(
+            lambda estimator, pair: bool(estimator.estimate(pair.left, pair.right)),
+            pairs,
+            arguments.empty,
+            "empty rooms",
+            tiles_in_turn=True,
+        )
+    )
     return {
         "pairs": arguments.empty,
         "found": found,

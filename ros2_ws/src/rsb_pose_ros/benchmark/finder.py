@@ -7,7 +7,7 @@ the picture each time.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -77,6 +77,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     """Shares of pairs by distance. Raises ValueError, OSError, ModelError."""
     import cv2
 
+    from rsb_pose_ros.benchmark.onlooker import Onlooker
     from rsb_pose_ros.benchmark.whole_pictures import pairs_at, pairs_of_two, peopled_pairs
     from rsb_pose_ros.data.synthetic.test_set import TestSetDefinition
 
@@ -97,33 +98,6 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         pairs = pairs_at(*data, each, SIZE, (low, high))
         result["metres"][name] = _share(onlooker.outcomes(attempt, pairs, each, name))
     return result
-
-
-class Onlooker:
-    """One estimator that looks at pairs of changing rigs."""
-
-    def __init__(self, model: Path, threads: int) -> None:
-        self.model, self.threads = model, threads
-        self._estimator: Any = None
-
-    def outcomes(
-        self, look: Callable[[Any, Any], Any], pairs: Iterable[Any], count: int, what: str, max_people: int = 1
-    ) -> list[Any]:
-        """What `look` says of every pair."""
-        from tqdm import tqdm
-
-        from rsb_pose_ros.inference import StereoPoseEstimator
-
-        results = []
-        for pair in tqdm(pairs, total=count, desc=what, unit="pair"):
-            if self._estimator is None:
-                self._estimator = StereoPoseEstimator(
-                    self.model, pair.rig, providers=["cpu"], threads=self.threads, exact_model=True
-                )
-            self._estimator.max_people = max_people
-            self._estimator.use_rig(pair.rig)
-            results.append(look(self._estimator, pair))
-        return results
 
 
 def attempt(estimator: Any, pair: Any) -> Attempt:

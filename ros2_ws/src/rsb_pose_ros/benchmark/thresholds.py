@@ -6,14 +6,18 @@ On other whole pictures than those that finder and accuracy report on, so that w
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rsb_pose_ros.benchmark.finder import is_there
 from rsb_pose_ros.benchmark.frozen_pairs import ROOT, add_test_data
 from rsb_pose_ros.benchmark.markdown import table as markdown_table
+
+if TYPE_CHECKING:
+    from rsb_pose_ros.benchmark.whole_pictures import WholePair
+    from rsb_pose_ros.inference import StereoPoseEstimator
 
 LEVELS = (0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8)
 EXAMPLES = """examples:
@@ -43,6 +47,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     """Counts at every level. Raises ValueError, OSError, ModelError."""
     import cv2
 
+    from rsb_pose_ros.benchmark.onlooker import Onlooker
     from rsb_pose_ros.benchmark.whole_pictures import CHOOSING, empty_pairs, peopled_pairs
     from rsb_pose_ros.data.synthetic.test_set import TestSetDefinition
 
@@ -51,28 +56,23 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         raise ValueError(f"--pairs {arguments.pairs} --empty {arguments.empty}; expected at least 1")
     definition = TestSetDefinition.from_yaml(arguments.definition)
     data = definition.ranges, arguments.shared, arguments.bodies
-    peopled = _look(arguments, peopled_pairs(*data, arguments.pairs, CHOOSING), arguments.pairs, "with people")
-    empty = _look(arguments, empty_pairs(*data, arguments.empty, CHOOSING), arguments.empty, "empty rooms")
+    # Searched as with the lowest of the levels.
+    onlooker = Onlooker(arguments.model, arguments.threads, min_confidence=LEVELS[0])
+    peopled, empty = (
+        onlooker.outcomes(finding, pairs(*data, count, CHOOSING), count, what, tiles_in_turn=True)
+        for pairs, count, what in (
+            (peopled_pairs, arguments.pairs, "with people"),
+            (empty_pairs, arguments.empty, "empty rooms"),
+        )
+    )
     return {"benchmark": "thresholds", "model": arguments.model.stem, **counts(peopled, empty)}
 
 
-def _look(arguments: argparse.Namespace, pairs: Iterable[Any], count: int, what: str) -> list[Finding]:
-    """Every pair once, searched as with the lowest of the levels."""
-    from tqdm import tqdm
-
-    from rsb_pose_ros.inference import StereoPoseEstimator
-
-    estimator, findings = None, []
-    for number, pair in enumerate(tqdm(pairs, total=count, desc=what, unit="pair")):
-        if estimator is None:
-            estimator = StereoPoseEstimator(
-                arguments.model, pair.rig, providers=["cpu"], threads=arguments.threads, min_confidence=LEVELS[0]
-            )
-        estimator.use_rig(pair.rig, first_tile=number)
-        found = estimator.estimate(pair.left, pair.right)
-        right = bool(found) and any(is_there(found[0].keypoints[0], p, pair.rig.projections) for p in pair.people)
-        findings.append(Finding(found[0].score if found else 0.0, right))
-    return findings
+def finding(estimator: StereoPoseEstimator, pair: WholePair) -> Finding:
+    """Look at a pair once."""
+    found = estimator.estimate(pair.left, pair.right)
+    right = bool(found) and any(is_there(found[0].keypoints[0], p, pair.rig.projections) for p in pair.people)
+    return Finding(found[0].score if found else 0.0, right)
 
 
 def counts(peopled: Sequence[Finding], empty: Sequence[Finding]) -> dict[str, Any]:

@@ -32,7 +32,10 @@ MOST_SKIPPED = 50
 
 @dataclass(frozen=True)
 class LoopPlan:
-    """So many steps or, where `minutes` is given, at most so long."""
+    """So many steps or, where `minutes` is given, at most so long.
+
+    batch: of one process; warmup, save_every, picture_every: steps, no pictures at 0; rate: AdamW's learning rate.
+    """
 
     steps: int
     minutes: float = math.inf
