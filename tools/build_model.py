@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """From a training's checkpoint to the files that a robot runs: float32, INT8 for TensorRT, INT8 for CPUs, calibrated cards.
 
-Runs tools/train.py finish, tools/export_onnx.py, tools/quantize.py for both targets, and tools/calibrate_uncertainty.py, one
-after the other, and prints each command, so that any of them can be repeated alone. About forty minutes on two cores.
+Runs tools/train.py finish, tools/export_onnx.py, tools/quantize.py for both targets, tools/calibrate_uncertainty.py and
+tools/calibrate_presence.py, one after the other, and prints each command, so that any of them can be repeated alone. About
+an hour on two cores.
 """
 
 from __future__ import annotations
@@ -24,9 +25,10 @@ exit codes: 0 done, 2 arguments that cannot be used, otherwise that of the step 
 """
 ROOT = Path(__file__).resolve().parents[1]
 EDGE = ROOT / "config/models/rsb_pose_edge.yaml"
-# Pairs that fit and measure, that judge INT8, and that calibrate covariances; --quick takes as many as show that it works.
-PAIRS = {"finish": 400, "calibration": 60, "held_out": 240, "uncertainty": 1200}
-QUICK = {"finish": 8, "calibration": 4, "held_out": 8, "uncertainty": 120}
+# Pairs that fit and measure, that judge INT8, that calibrate covariances, that tell people from coats; --quick takes as many
+# as show that it works.
+PAIRS = {"finish": 400, "calibration": 60, "held_out": 240, "uncertainty": 1200, "people": 600, "empty": 2400}
+QUICK = {"finish": 8, "calibration": 4, "held_out": 8, "uncertainty": 120, "people": 60, "empty": 120}
 
 
 def main() -> int:
@@ -91,6 +93,8 @@ def commands(arguments: argparse.Namespace) -> list[list[str]]:
         [*quantize, "--target", "cpu", "--exclude-at-most", 3, "-o", twin],
         ["tools/calibrate_uncertainty.py", network, int8, twin, "--pairs", pairs["uncertainty"], "--data", arguments.data,
          *rendered],
+        ["tools/calibrate_presence.py", network, int8, twin, "--pairs", pairs["people"], "--empty", pairs["empty"],
+         "--data", arguments.data, *rendered],
     ]  # fmt: skip
     return [[str(ROOT / step[0]), *(str(part) for part in step[1:])] for step in steps]
 

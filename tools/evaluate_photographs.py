@@ -9,6 +9,8 @@ examples:
   tools/evaluate_photographs.py models/rsb_pose_edge.onnx --annotations person_keypoints_val2017.json --images val2017
   tools/evaluate_photographs.py cache/blazepose.pt runs/edge_b/last.pt runs/edge/last.pt --blazepose cache/blazepose.pt \\
       --annotations test_coco.json test_aic.json --picture out/photographs.jpg
+  tools/evaluate_photographs.py models/rsb_pose_edge.onnx --annotations test_coco.json --whole \
+      --empty ../shared/backgrounds/scenes/val
 """
 
 from __future__ import annotations
@@ -49,6 +51,9 @@ def main() -> int:
         action="store_true",
         help="whole pictures as well, through the estimator: who is found? (.onnx alone)",
     )
+    parser.add_argument(
+        "--empty", type=Path, metavar="FOLDER", help="of photographs with nobody in them: is anybody found?"
+    )
     parser.add_argument("--picture", type=Path, help="every person, a row per model")
     arguments = parser.parse_args()
     from rsb_pose_ros.evaluation.report import write_json
@@ -86,12 +91,15 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
         result[name] = photographs.summary(distances, hidden)
         tiles = [cv2.resize(photographs.tile(pair, *f), (TILE, TILE)) for pair, f in zip(pairs, found)]
         rows.append(np.concatenate(tiles, axis=1))
-    if arguments.whole:
+    for path in (path for path in arguments.models if path.suffix == ".onnx"):
         from rsb_pose_ros.evaluation import whole_photographs
 
-        for path in (path for path in arguments.models if path.suffix == ".onnx"):
+        if arguments.whole:
             looks = whole_photographs.search(path, people, arguments.grey)
             result[path.stem]["whole_pictures"] = whole_photographs.summary(looks)
+        if arguments.empty:
+            looks = whole_photographs.search_empty(path, arguments.empty, arguments.grey)
+            result[path.stem]["empty_pictures"] = whole_photographs.summary(looks)
     if arguments.picture:
         arguments.picture.parent.mkdir(parents=True, exist_ok=True)
         cv2.imwrite(str(arguments.picture), np.concatenate(rows, axis=0))
@@ -141,6 +149,9 @@ def text(result: dict[str, Any]) -> str:
                 f"{100 * whole['found_at_first']:.0f} %, at last in {100 * whole['found']:.0f} %, somebody else in "
                 f"{100 * whole['somebody_else']:.0f} %"
             )
+        if (empty := row.get("empty_pictures")) is not None:
+            ghosts = round(empty["somebody_else"] * empty["pictures"])
+            lines.append(f"{name}: somebody in {ghosts} of {empty['pictures']} photographs in which nobody is")
     return "\n".join(lines)
 
 

@@ -126,6 +126,19 @@ def test_whole_pictures_are_searched_for_those_who_are_annotated(tmp_path: Path)
     }  # fmt: skip
 
 
+def test_photographs_in_which_nobody_is(tmp_path: Path) -> None:
+    model = write_blob_model(tmp_path)
+    folder = tmp_path / "rooms"
+    folder.mkdir()
+    with pytest.raises(ValueError, match=r"rooms: no pictures; expected \.jpg"):
+        whole_photographs.search_empty(model, folder)
+    scene = picture(pinhole_rig(), standing_at(0.0, 0.0, 3.0))[0]
+    cv2.imwrite(str(folder / "a.png"), np.zeros_like(scene))
+    cv2.imwrite(str(folder / "b.PNG"), scene)
+    looks = whole_photographs.search_empty(model, folder)
+    assert looks == [whole_photographs.Look(0, False), whole_photographs.Look(1, False)]
+
+
 def run(*arguments: object) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, ROOT / "tools/evaluate_photographs.py", *arguments]
     return subprocess.run([str(word) for word in command], capture_output=True, text=True, timeout=120)

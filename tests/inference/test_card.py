@@ -92,6 +92,9 @@ def test_a_card_with_a_gap(model, key):
         ("uncertainty", {"confidence": [0.1], "factors": [[1, 1, "wide"]]}),
         ("uncertainty", {"confidence": [], "factors": []}),
         ("uncertainty", {"confidence": [0.1], "factors": [[1, 1, 1]], "correlation": 2}),
+        ("presence", 0.5),
+        ("presence", {"bias": 1.0}),
+        ("presence", {"bias": 1.0, "weights": {"confidence": 1.0}}),
     ],
 )
 def test_a_card_with_a_value_of_another_kind(model, key, value):

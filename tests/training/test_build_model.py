@@ -25,6 +25,7 @@ def test_a_dry_run_prints_commands_that_their_tools_take(tmp_path):
     commands = [shlex.split(line.split("python ", 1)[1]) for line in run.stdout.splitlines()]
     assert [Path(c[0]).name for c in commands] == [
         "train.py", "export_onnx.py", "quantize.py", "quantize.py", "calibrate_uncertainty.py",
+        "calibrate_presence.py",
     ]  # fmt: skip
     assert str(tmp_path / "mine_int8_cpu.onnx") in commands[3]
     for command in commands:
@@ -48,4 +49,4 @@ def test_a_step_that_fails_ends_the_build_with_its_code(tmp_path):
     assert run.returncode == 2
     assert "broken.pt: cannot be read" in run.stderr
     assert "step 1 ended with 2" in run.stderr
-    assert "[2/5]" not in run.stdout
+    assert "[2/6]" not in run.stdout

@@ -28,7 +28,7 @@ EXAMPLES = """examples:
 
 @dataclass(frozen=True)
 class Finding:
-    """The best answer about one pair. score: of the person reported, 0 for nobody; right: it is somebody who is there."""
+    """The best answer about one pair. score: how sure it is of the person reported, 0 for nobody; right: they are there."""
 
     score: float
     right: bool
@@ -72,7 +72,8 @@ def finding(estimator: StereoPoseEstimator, pair: WholePair) -> Finding:
     """Look at a pair once."""
     found = estimator.estimate(pair.left, pair.right)
     right = bool(found) and any(is_there(found[0].keypoints[0], p, pair.rig.projections) for p in pair.people)
-    return Finding(found[0].score if found else 0.0, right)
+    candidate = estimator.candidate
+    return Finding(candidate.presence if found and candidate else 0.0, right)
 
 
 def counts(peopled: Sequence[Finding], empty: Sequence[Finding]) -> dict[str, Any]:

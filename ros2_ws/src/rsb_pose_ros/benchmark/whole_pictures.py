@@ -22,6 +22,8 @@ FIRST_SEED = 2_300_000_000
 FIRST_SEED_WITH_PEOPLE = 2_400_000_000
 CHOOSING = 50_000_000
 """Behind the first seeds: pairs on which thresholds are chosen, and nothing is reported."""
+LEARNING = 25_000_000
+"""The same of pairs from which models' cards learn what tells people from coats (tools/calibrate_presence.py)."""
 SEEN_JOINTS = 8
 """Joints that nothing hides, in each picture, of a person who ought to be found."""
 PLACE_STD_ANYWHERE = (0.3, 0.15)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +11,7 @@ import numpy as np
 from rsb_pose_ros.evaluation.photographs import AnnotatedPerson, card_pair, read_picture
 from rsb_pose_ros.inference import StereoPoseEstimator
 
+SUFFIXES = (".jpg", ".jpeg", ".png")
 TRIES = 6
 """So often a photograph is shown: the estimator looks into another part of it each time."""
 RIGHT_SHARE = 0.25
@@ -35,10 +36,24 @@ def by_picture(people: Sequence[AnnotatedPerson]) -> dict[Path, list[AnnotatedPe
 
 def search(model: Path, people: Sequence[AnnotatedPerson], grey: bool = False, threads: int = 0) -> list[Look]:
     """What the estimator says of each picture. Raises ModelError; ValueError for a picture that cannot be read."""
+    return _looks(model, by_picture(people), "whole photographs", grey, threads)
+
+
+def search_empty(model: Path, folder: Path, grey: bool = False, threads: int = 0) -> list[Look]:
+    """The same of all pictures of a folder in which nobody is. Raises as search; ValueError for a folder without any."""
+    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
+    if not paths:
+        raise ValueError(f"{folder}: no pictures; expected {', '.join(SUFFIXES)}")
+    return _looks(model, dict.fromkeys(paths, ()), "empty photographs", grey, threads)
+
+
+def _looks(
+    model: Path, pictures: Mapping[Path, Sequence[AnnotatedPerson]], what: str, grey: bool, threads: int
+) -> list[Look]:
     from tqdm import tqdm
 
     estimator, looks = None, []
-    for path, annotated in tqdm(by_picture(people).items(), desc="whole photographs", unit="picture"):
+    for path, annotated in tqdm(pictures.items(), desc=what, unit="picture"):
         left, right, rig = card_pair(read_picture(path, grey))
         if estimator is None:
             estimator = StereoPoseEstimator(model, rig, providers=["cpu"], threads=threads, exact_model=True)

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rsb_pose_ros.inference.uncertainty import is_record
+from rsb_pose_ros.inference import presence, uncertainty
 from rsb_pose_ros.skeleton import JOINT_COUNT, JOINT_NAMES
 
 STEREO_POSE = "stereo_pose"
@@ -35,6 +35,7 @@ class ModelCard:
     crop pixels that the stereo volume holds; configuration, training, measured: free-form records;
     attribution: notices that must travel with the model; cpu_twin: the file beside it to run on CPUs instead (twins.py);
     uncertainty: how far its stated covariance is off, by confidence (uncertainty.py; tools/calibrate_uncertainty.py);
+    presence: what says that somebody is there (presence.py; tools/calibrate_presence.py);
     other: keys which this version does not know, kept as found.
     """
 
@@ -52,6 +53,7 @@ class ModelCard:
     attribution: tuple[Any, ...] = ()
     cpu_twin: str | None = None
     uncertainty: dict[str, Any] | None = None
+    presence: dict[str, Any] | None = None
     other: dict[str, Any] = field(default_factory=dict)
 
 
@@ -94,7 +96,7 @@ def write_card(card: ModelCard, model: str | Path) -> Path:
     """Write the card beside the model and return its path. Keys in `other` are written at the top level."""
     content = asdict(card)
     content.update(content.pop("other"))
-    for key in ("cpu_twin", "uncertainty"):
+    for key in ("cpu_twin", "uncertainty", "presence"):
         if not content[key]:
             del content[key]
     path = card_path(model)
@@ -188,9 +190,10 @@ _KINDS: dict[str, tuple[Callable[[Any], bool], str]] = {
         "a list of names",
     ),
     "uncertainty": (
-        is_record,
+        uncertainty.is_record,
         "confidence, K rising numbers, factors, K × 3 numbers above 0, and correlation, 0 to 1",
     ),
+    "presence": (presence.is_record, f"bias and weights, a number for each of {', '.join(presence.EVIDENCE)}"),
     "disparity_range_px": (lambda value: _are_numbers(value) and len(value) == 2, "[lowest, highest] in crop pixels"),
 }
 """What a card's values must be, and how to say it. Whether they fit the model is another question."""

@@ -14,7 +14,7 @@ from rsb_pose_ros.inference.engine import EngineSettings
 from rsb_pose_ros.inference.network import CropObserver, StereoPoseNetwork, Timing
 from rsb_pose_ros.inference.person import Person
 from rsb_pose_ros.inference.providers import Provider
-from rsb_pose_ros.inference.search import PersonSearch, accepted
+from rsb_pose_ros.inference.search import Candidate, PersonSearch, accepted
 from rsb_pose_ros.inference.track import FORGET_S, FRAME_S, Track
 from rsb_pose_ros.inference.windows import person_window, steady
 from rsb_pose_ros.stereo import StereoRig
@@ -30,10 +30,10 @@ class StereoPoseEstimator:
     """Finds and follows people in raw stereo pairs; the network sees one person at a time, so each has a window and a run.
 
     Nobody followed: the whole view is searched in one run; if nobody sure is there, one more window (overlapping tiles of
-    the view, in turn from pair to pair). The better glimpse is looked at closely, at most twice, and is accepted with a
-    score of min_confidence: at most 4 runs. Somebody followed: one run on a window around where the person must
-    be now; a person whose score falls under KEEP · min_confidence, or whose pose cannot be a person's, is lost. If that
-    leaves nobody, the same pair is searched, so that no pair costs more than 5 runs.
+    the view, in turn from pair to pair). The better glimpse is looked at closely, at most twice, and is accepted if it is
+    sure enough that somebody is there (presence.py): at most 4 runs. Somebody followed: one run on a window around where
+    the person must be now; a person whose mean confidence falls under KEEP · min_confidence, or whose pose cannot be a
+    person's, is lost. If that leaves nobody, the same pair is searched, so that no pair costs more than 5 runs.
 
     max_people above 1: while fewer are followed, somebody else is looked for in every third pair, in one window after the
     other, with those known covered up: 1 to 3 runs more; and whoever was lost a moment ago, where they must be now. So n
@@ -56,8 +56,8 @@ class StereoPoseEstimator:
     ) -> None:
         """model: a stereo_pose .onnx with its card; rig: the calibration of the raw images.
 
-        providers, threads, engines: see ModelSession; min_confidence: score (mean joint confidence) of a person
-        that is accepted, in 0…1. max_people: that are followed at the same time. exact_model: never run the twin for CPUs
+        providers, threads, engines: see ModelSession; min_confidence: how sure it must be that somebody is there before
+        they are followed, in 0…1. max_people: that are followed at the same time. exact_model: never run the twin for CPUs
         that the model's card may name instead.
         Raises ModelError; ValueError for a min_confidence outside 0…1, a max_people below 1.
         """
@@ -96,6 +96,12 @@ class StereoPoseEstimator:
     def following(self) -> bool:
         """Whether anybody is followed."""
         return any(not track.lost for track in self._tracks.values())
+
+    @property
+    def candidate(self) -> Candidate | None:
+        """Whoever the last pair's search has looked at closely, accepted or not; None if there was no search, or it caught
+        not a glimpse of anybody."""
+        return self._search.candidate
 
     @property
     def observer(self) -> CropObserver | None:
@@ -141,7 +147,7 @@ class StereoPoseEstimator:
             raise ValueError(f"stamp is {stamp}; expected the capture time in seconds")
         check_pair(left, right)
         self.rig.check_image_size(left, right)
-        self._network.timing = Timing()
+        self._network.timing, self._search.candidate = Timing(), None
         now = self._clock + FRAME_S if stamp is None else float(stamp)
         if now < self._clock:
             self.reset()

@@ -13,6 +13,7 @@ from rsb_pose_ros.inference.card import STEREO_POSE
 from rsb_pose_ros.inference.engine import EngineSettings
 from rsb_pose_ros.inference.medians import median
 from rsb_pose_ros.inference.person import Person
+from rsb_pose_ros.inference.presence import Presence
 from rsb_pose_ros.inference.providers import Provider
 from rsb_pose_ros.inference.session import ModelSession
 from rsb_pose_ros.inference.uncertainty import Honesty
@@ -65,6 +66,7 @@ class StereoPoseNetwork:
         low, high = self.card.disparity_range_px or (0.0, 0.0)
         self.disparity_range = (float(low), float(high))
         self._honesty = Honesty.of_card(self.card.uncertainty)
+        self.presence = Presence.of_card(self.card.presence)
         self.timing = Timing()
         self.observer: CropObserver | None = None
         self._cutter: WindowCutter | None = None

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from rsb_pose_ros.inference.network import StereoPoseNetwork
 from rsb_pose_ros.inference.person import Person
+from rsb_pose_ros.inference.presence import evidence_of
 from rsb_pose_ros.inference.track import plausible
-from rsb_pose_ros.inference.windows import person_window, search_windows
+from rsb_pose_ros.inference.windows import person_window, search_windows, searched_bounds
 from rsb_pose_ros.stereo import StereoRig
 
 GLIMPSE = 0.2
@@ -18,17 +20,32 @@ CLOSER_LOOKS = (1.3, 1.15)
 """Margins of the windows of closer looks: a glimpse does not know well where a person ends."""
 
 
+@dataclass(frozen=True)
+class Candidate:
+    """Somebody who was looked at closely. evidence: (E,) of presence.EVIDENCE; presence: how sure it is, 0…1, that they are
+    somebody: what the model's card makes of the evidence, the mean confidence where it says nothing of that."""
+
+    person: Person
+    evidence: np.ndarray
+    presence: float
+
+
 def accepted(person: Person, score: float) -> bool:
     """Whether an answer of the network is somebody: sure enough, and shaped like a person."""
     return person.score >= score and plausible(person.joints, person.confidence)
 
 
 class PersonSearch:
-    """Searches the views of one rig, a part of them in each pair."""
+    """Searches the views of one rig, a part of them in each pair.
+
+    candidate: whoever was looked at closely last, accepted or not.
+    """
 
     def __init__(self, network: StereoPoseNetwork, rig: StereoRig) -> None:
         self.windows = search_windows(rig, network.size, network.disparity_range)
+        self.candidate: Candidate | None = None
         self._network, self._rig = network, rig
+        self._bounds = searched_bounds(rig)
         self.start_over()
 
     def start_over(self, first_tile: int = 0) -> None:
@@ -77,4 +94,10 @@ class PersonSearch:
             person = self._network.look(self._rig, left, right, crop, "fine", covered=covered)
             if not accepted(person, GLIMPSE * min_confidence):
                 return None
-        return person if accepted(person, min_confidence) else None
+        self.candidate = self._weighed(glimpse, person)
+        return person if self.candidate.presence >= min_confidence else None
+
+    def _weighed(self, glimpse: Person, person: Person) -> Candidate:
+        evidence = evidence_of(glimpse, person, self._bounds)
+        presence = self._network.presence
+        return Candidate(person, evidence, float(presence.probability(evidence)) if presence else person.score)

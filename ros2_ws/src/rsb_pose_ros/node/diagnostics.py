@@ -95,6 +95,8 @@ class Diagnostics:
                 f"refused: {reason}" if reason in REFUSALS else reason: n
                 for reason, n in self._complaints.counts.items()
             },
+            "people": worker.people,
+            "last_candidate": "none" if worker.candidate is None else f"{worker.candidate:.2f}",
             "pairs_hz": f"{rates[0]:.1f}",
             "processed_hz": f"{rates[1]:.1f}",
             "frame_period_ms": f"{1e3 * left.period:.1f}" if left.period else "unknown",

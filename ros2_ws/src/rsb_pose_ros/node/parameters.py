@@ -80,7 +80,11 @@ class Parameters:
         choices=RELIABILITIES,
     )
     min_confidence: float = _setting(
-        MIN_CONFIDENCE, "A person found is reported from this mean joint confidence on.", low=0.0, high=1.0, live=True
+        MIN_CONFIDENCE,
+        "So sure it must be that somebody is there before they are followed.",
+        low=0.0,
+        high=1.0,
+        live=True,
     )
     max_people: int = _setting(
         3,

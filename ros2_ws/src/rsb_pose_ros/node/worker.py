@@ -51,6 +51,8 @@ class ModelState:
 class PoseWorker:
     """Takes pairs, delivers people. All methods may be called from any thread; deliver runs on the worker's own.
 
+    people: in the last pair; candidate: how sure it was, 0…1, of whoever the last search that caught a glimpse of somebody
+    has looked at closely.
     parameters: gives the present values; deliver(pair, people, frame_id): publishes, or raises Refused; topics: of the
     images, for sentences; log: a logger with info, warning, error;
     now: the node's clock in seconds, that of the stamps.
@@ -70,6 +72,8 @@ class PoseWorker:
         self.times = StageTimes()
         self.done = 0
         self.refused = 0
+        self.people = 0
+        self.candidate: float | None = None
         self._parameters, self._deliver, self._topics = parameters, deliver, topics
         self._complaints, self._log, self._now = complaints, log, now
         self._estimator: StereoPoseEstimator | None = None
@@ -221,6 +225,9 @@ class PoseWorker:
             people = estimator.estimate(left, right, pair.stamp)
         except ValueError as error:  # its word for pictures that do not fit the calibration
             raise Refused("bad image", f"{' and '.join(self._topics)}: {error}") from error
+        self.people = len(people)
+        if estimator.candidate is not None:
+            self.candidate = estimator.candidate.presence
         people = self._smooth(people, pair.stamp, parameters)
         estimated = time.monotonic()
         self._deliver(pair, people, self._frame_id)

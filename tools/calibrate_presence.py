@@ -1,0 +1,141 @@
+#!/usr/bin/env python3
+"""Learn from rendered whole pictures what tells people from coats and plants, and write it into the models' cards.
+
+A search believes in somebody when it is sure enough that they are there (`min_confidence`). This tool searches pictures with
+people and empty rooms as the node does, weighs what speaks for and against everybody who was looked at closely, and ties the
+result to empty rooms: from 0.75 on, no more than --ghosts of them have somebody in them. The first model is asked; all cards
+get what it said (INT8 files are the same network). The model files stay as they are.
+
+examples:
+  tools/calibrate_presence.py models/rsb_pose_edge.onnx models/rsb_pose_edge_int8.onnx models/rsb_pose_edge_int8_cpu.onnx
+  tools/calibrate_presence.py out/mine.onnx --data my_rig.yaml --pairs 200 --empty 800 --check    # show it, change nothing
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "ros2_ws/src"))
+
+if TYPE_CHECKING:
+    from rsb_pose_ros.evaluation.presence_fit import Answers
+
+LOOKS = 3
+"""Each empty room is searched so often, each time with another tile: a standing robot looks for hours."""
+
+
+def main() -> int:
+    """0: done; 2: something was missing."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("models", type=Path, nargs="+", help="ONNX files with their cards; the first one is asked")
+    parser.add_argument("--pairs", type=int, default=600, help="whole pictures with people (default 600)")
+    parser.add_argument(
+        "--empty", type=int, default=2400, help=f"empty rooms, each searched {LOOKS} times (default 2400)"
+    )
+    parser.add_argument("--ghosts", type=int, default=3, help="empty rooms that may have somebody in them (default 3)")
+    parser.add_argument("--answers", type=Path, help=".npz: keeps what was searched, or holds it already")
+    parser.add_argument("--check", action="store_true", help="leave the cards as they are")
+    parser.add_argument("--data", type=Path, default=ROOT / "config/synthetic.yaml", help="ranges of the pairs")
+    parser.add_argument("--bodies", type=Path, default=ROOT / "cache/bodies.npz", help="tools/synthesize.py bake")
+    parser.add_argument(
+        "--shared",
+        type=Path,
+        default=Path(os.environ.get("RSB_POSE_SHARED", ROOT.parent / "shared")),
+        help="mocap/, backgrounds/ (default $RSB_POSE_SHARED or ../shared)",
+    )
+    parser.add_argument("--threads", type=int, default=0, help="of ONNX Runtime; 0 leaves it to it")
+    arguments = parser.parse_args()
+    try:
+        calibrate(arguments)
+    except (OSError, ValueError, RuntimeError) as error:
+        print(f"calibrate_presence: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def calibrate(arguments: argparse.Namespace) -> None:
+    from rsb_pose_ros.evaluation.presence_fit import comparison, fit_presence
+    from rsb_pose_ros.inference.card import STEREO_POSE, read_card, write_card
+
+    if min(arguments.pairs, arguments.empty) < 1 or arguments.ghosts < 0:
+        raise ValueError(
+            f"--pairs {arguments.pairs} --empty {arguments.empty} --ghosts {arguments.ghosts}; expected at least 1, 1 and 0"
+        )
+    cards = [read_card(model, STEREO_POSE) for model in arguments.models]
+    answers = kept(arguments.answers) or searched(arguments)
+    presence = fit_presence(answers, arguments.ghosts)
+    print(f"{answers.people.sum()} answers about people, {answers.empty.sum()} about empty rooms; {presence.record()}")
+    print(f"found in {arguments.pairs} pictures, by what says that somebody is there:")
+    print(f"{'ghosts in ' + str(arguments.empty) + ' rooms':>20} {'mean confidence':>16} {'this, held out':>16}")
+    for row in comparison(answers, sorted({0, 1, arguments.ghosts, 4, 8, 16})):
+        print(f"{row['ghosts']:>20} {row['confidence']:>16} {row['presence']:>16}")
+    if not arguments.check:
+        for card, model in zip(cards, arguments.models, strict=True):
+            print(f"written: {write_card(replace(card, presence=presence.record()), model)}")
+
+
+def kept(path: Path | None) -> Answers | None:
+    """What an earlier run has searched, if it has."""
+    import numpy as np
+
+    from rsb_pose_ros.evaluation.presence_fit import Answers
+
+    if path is None or not path.is_file():
+        return None
+    with np.load(path) as arrays:
+        missing = {field.name for field in fields(Answers)} - set(arrays)
+        if missing:
+            raise ValueError(f"{path}: has no {', '.join(sorted(missing))}; expected what --answers wrote: remove it")
+        return Answers(**arrays)
+
+
+def searched(arguments: argparse.Namespace) -> Answers:
+    """Everybody whom the first model's searches have looked at closely, in pictures that nothing else looks at."""
+    import cv2
+    import numpy as np
+
+    from rsb_pose_ros.benchmark.finder import is_there
+    from rsb_pose_ros.benchmark.onlooker import Onlooker
+    from rsb_pose_ros.benchmark.whole_pictures import LEARNING, WholePair, empty_pairs, peopled_pairs
+    from rsb_pose_ros.data.synthetic.config import SyntheticConfig
+    from rsb_pose_ros.evaluation.presence_fit import Answers
+    from rsb_pose_ros.inference import StereoPoseEstimator
+    from rsb_pose_ros.inference.card import STEREO_POSE, read_card
+
+    cv2.setNumThreads(1)
+    size = read_card(arguments.models[0], STEREO_POSE).image_size
+    data = SyntheticConfig.from_yaml(arguments.data, size), arguments.shared, arguments.bodies
+    onlooker = Onlooker(arguments.models[0], arguments.threads)
+    rows: list[tuple[np.ndarray, float, bool, int, bool]] = []
+
+    def look(estimator: StereoPoseEstimator, pair: WholePair) -> None:
+        empty, number = not len(pair.people), len(numbers)
+        numbers.append(number)
+        for tile in range(LOOKS if empty else 1):
+            estimator.use_rig(pair.rig, first_tile=number + tile)  # and nobody is followed
+            estimator.estimate(pair.left, pair.right)
+            if (candidate := estimator.candidate) is not None:
+                person = candidate.person
+                right = any(is_there(person.keypoints[0], joints, pair.rig.projections) for joints in pair.people)
+                rows.append((candidate.evidence, person.score, right, number, empty))
+
+    numbers: list[int] = []
+    onlooker.outcomes(look, peopled_pairs(*data, arguments.pairs, LEARNING), arguments.pairs, "with people")
+    onlooker.outcomes(look, empty_pairs(*data, arguments.empty, LEARNING), arguments.empty, "empty rooms")
+    if not rows:
+        raise ValueError(f"{arguments.models[0].name} has seen nobody in {len(numbers)} pictures: is it trained?")
+    answers = Answers(*(np.array(column) for column in zip(*rows, strict=True)))
+    if arguments.answers is not None:
+        arguments.answers.parent.mkdir(parents=True, exist_ok=True)
+        np.savez(arguments.answers, **vars(answers))
+    return answers
+
+
+if __name__ == "__main__":
+    sys.exit(main())
