@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from rsb_pose_ros.benchmark.whole_pictures import WholePair
     from rsb_pose_ros.inference import StereoPoseEstimator
 
-LEVELS = (0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8)
+LEVELS = (0.4, 0.5, 0.6, 0.65, 0.7, 0.75, 0.8)
 EXAMPLES = """examples:
   tools/benchmark.py thresholds --pairs 200 --empty 1000 --into docs/accuracy.md
   tools/benchmark.py thresholds --model models/mine.onnx --json out/thresholds.json
