@@ -2,8 +2,8 @@
 """From a training's checkpoint to the files that a robot runs: float32, INT8 for TensorRT, INT8 for CPUs, calibrated cards.
 
 Runs tools/train.py finish, tools/export_onnx.py, tools/quantize.py for both targets, tools/calibrate_uncertainty.py and
-tools/calibrate_presence.py, one after the other, and prints each command, so that any of them can be repeated alone. About
-an hour on two cores.
+tools/calibrate_presence.py, one after the other, and prints each command, so that any of them can be repeated alone. More
+than an hour on two cores.
 """
 
 from __future__ import annotations

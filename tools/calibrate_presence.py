@@ -3,8 +3,8 @@
 
 A search believes in somebody when it is sure enough that they are there (`min_confidence`). This tool searches pictures with
 people and empty rooms as the node does, weighs what speaks for and against everybody who was looked at closely, and ties the
-result to empty rooms: from 0.75 on, no more than --ghosts of them have somebody in them. The first model is asked; all cards
-get what it said (INT8 files are the same network). The model files stay as they are.
+result to empty rooms: from 0.75 on, no more than --ghosts of them have somebody in them. The first model is asked; the cards
+of INT8 files that were made of it get what it said. The model files stay as they are.
 
 examples:
   tools/calibrate_presence.py models/rsb_pose_edge.onnx models/rsb_pose_edge_int8.onnx models/rsb_pose_edge_int8_cpu.onnx
@@ -16,7 +16,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,7 +24,10 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "ros2_ws/src"))
 
 if TYPE_CHECKING:
-    from rsb_pose_ros.evaluation.presence_fit import Answers
+    from collections.abc import Sequence
+
+    from rsb_pose_ros.evaluation.presence_answers import Answers
+    from rsb_pose_ros.inference import ModelCard
 
 LOOKS = 3
 """Each empty room is searched so often, each time with another tile: a standing robot looks for hours."""
@@ -60,39 +63,60 @@ def main() -> int:
 
 
 def calibrate(arguments: argparse.Namespace) -> None:
-    from rsb_pose_ros.evaluation.presence_fit import comparison, fit_presence
+    from rsb_pose_ros.evaluation.presence_answers import Search, load, save
+    from rsb_pose_ros.evaluation.presence_fit import fit_presence
     from rsb_pose_ros.inference.card import STEREO_POSE, read_card, write_card
 
-    if min(arguments.pairs, arguments.empty) < 1 or arguments.ghosts < 0:
-        raise ValueError(
-            f"--pairs {arguments.pairs} --empty {arguments.empty} --ghosts {arguments.ghosts}; expected at least 1, 1 and 0"
-        )
+    check(arguments)
     cards = [read_card(model, STEREO_POSE) for model in arguments.models]
-    answers = kept(arguments.answers) or searched(arguments)
+    check_origin(cards)
+    search = Search(cards[0].sha256, arguments.pairs, arguments.empty)
+    if arguments.answers is not None and arguments.answers.exists():
+        answers = load(arguments.answers, search)
+    else:
+        answers = searched(arguments)
+        if arguments.answers is not None:
+            save(arguments.answers, answers, search)
     presence = fit_presence(answers, arguments.ghosts)
     print(f"{answers.people.sum()} answers about people, {answers.empty.sum()} about empty rooms; {presence.record()}")
-    print(f"found in {arguments.pairs} pictures, by what says that somebody is there:")
-    print(f"{'ghosts in ' + str(arguments.empty) + ' rooms':>20} {'mean confidence':>16} {'this, held out':>16}")
-    for row in comparison(answers, sorted({0, 1, arguments.ghosts, 4, 8, 16})):
-        print(f"{row['ghosts']:>20} {row['confidence']:>16} {row['presence']:>16}")
     if not arguments.check:
         for card, model in zip(cards, arguments.models, strict=True):
             print(f"written: {write_card(replace(card, presence=presence.record()), model)}")
+    print(text(answers, arguments))
 
 
-def kept(path: Path | None) -> Answers | None:
-    """What an earlier run has searched, if it has."""
-    import numpy as np
+def check(arguments: argparse.Namespace) -> None:
+    """Raise ValueError for numbers and names that cannot be."""
+    if min(arguments.pairs, arguments.empty) < 1 or min(arguments.ghosts, arguments.threads) < 0:
+        raise ValueError(
+            f"--pairs {arguments.pairs} --empty {arguments.empty} --ghosts {arguments.ghosts} "
+            f"--threads {arguments.threads}; expected at least 1, 1, 0 and 0"
+        )
+    if arguments.answers is not None and arguments.answers.suffix != ".npz":
+        raise ValueError(f"--answers {arguments.answers}: expected a name that ends in .npz")
 
-    from rsb_pose_ros.evaluation.presence_fit import Answers
 
-    if path is None or not path.is_file():
-        return None
-    with np.load(path) as arrays:
-        missing = {field.name for field in fields(Answers)} - set(arrays)
-        if missing:
-            raise ValueError(f"{path}: has no {', '.join(sorted(missing))}; expected what --answers wrote: remove it")
-        return Answers(**arrays)
+def check_origin(cards: Sequence[ModelCard]) -> None:
+    """Raise ValueError unless all are the first model, or INT8 files that were made of it."""
+    first = cards[0].sha256
+    for card in cards[1:]:
+        made_of = (card.configuration.get("quantization") or {}).get("float32_sha256")
+        if first not in (card.sha256, made_of):
+            raise ValueError(f"{card.name} was not made of {cards[0].name}; expected its INT8 files: run them apart")
+
+
+def text(answers: Answers, arguments: argparse.Namespace) -> str:
+    """How many more people this finds than the mean confidence does, at equal ghosts."""
+    from rsb_pose_ros.evaluation.presence_fit import comparison
+
+    rooms = f"ghosts in {arguments.empty} rooms"
+    lines = [f"found in {arguments.pairs} pictures, by what says that somebody is there:"]
+    lines.append(f"{rooms:>24} {'mean confidence':>16} {'this, held out':>16}")
+    try:
+        rows = comparison(answers, sorted({0, 1, arguments.ghosts, 4, 8, 16}))
+    except ValueError as error:
+        return f"{lines[0]} not told, as a part of the pictures is too little to fit to: {error}"
+    return "\n".join([*lines, *(f"{row['ghosts']:>24} {row['confidence']:>16} {row['presence']:>16}" for row in rows)])
 
 
 def searched(arguments: argparse.Namespace) -> Answers:
@@ -104,7 +128,7 @@ def searched(arguments: argparse.Namespace) -> Answers:
     from rsb_pose_ros.benchmark.onlooker import Onlooker
     from rsb_pose_ros.benchmark.whole_pictures import LEARNING, WholePair, empty_pairs, peopled_pairs
     from rsb_pose_ros.data.synthetic.config import SyntheticConfig
-    from rsb_pose_ros.evaluation.presence_fit import Answers
+    from rsb_pose_ros.evaluation.presence_answers import Answers
     from rsb_pose_ros.inference import StereoPoseEstimator
     from rsb_pose_ros.inference.card import STEREO_POSE, read_card
 
@@ -130,11 +154,7 @@ def searched(arguments: argparse.Namespace) -> Answers:
     onlooker.outcomes(look, empty_pairs(*data, arguments.empty, LEARNING), arguments.empty, "empty rooms")
     if not rows:
         raise ValueError(f"{arguments.models[0].name} has seen nobody in {len(numbers)} pictures: is it trained?")
-    answers = Answers(*(np.array(column) for column in zip(*rows, strict=True)))
-    if arguments.answers is not None:
-        arguments.answers.parent.mkdir(parents=True, exist_ok=True)
-        np.savez(arguments.answers, **vars(answers))
-    return answers
+    return Answers(*(np.array(column) for column in zip(*rows, strict=True)))
 
 
 if __name__ == "__main__":

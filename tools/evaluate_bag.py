@@ -41,7 +41,7 @@ def parse() -> argparse.Namespace:
         "--provider", action="append", help="cpu, cuda, tensorrt or auto; repeat in order of preference"
     )
     parser.add_argument("--threads", type=int, default=0, help="CPU threads, 0: ONNX Runtime chooses")
-    parser.add_argument("--min-confidence", type=float, help="score of a person that is accepted, 0 to 1")
+    parser.add_argument("--min-confidence", type=float, help="so sure it must be that somebody is there, 0 to 1")
     parser.add_argument("--rectified", action="store_true", help="the images are rectified already")
     parser.add_argument(
         "--calibration", type=Path, nargs="+", metavar="YAML", help="instead of camera_info: 1 or 2 files"

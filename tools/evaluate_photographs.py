@@ -9,7 +9,7 @@ examples:
   tools/evaluate_photographs.py models/rsb_pose_edge.onnx --annotations person_keypoints_val2017.json --images val2017
   tools/evaluate_photographs.py cache/blazepose.pt runs/edge_b/last.pt runs/edge/last.pt --blazepose cache/blazepose.pt \\
       --annotations test_coco.json test_aic.json --picture out/photographs.jpg
-  tools/evaluate_photographs.py models/rsb_pose_edge.onnx --annotations test_coco.json --whole \
+  tools/evaluate_photographs.py models/rsb_pose_edge.onnx --annotations test_coco.json --whole \\
       --empty ../shared/backgrounds/scenes/val
 """
 
@@ -52,7 +52,10 @@ def main() -> int:
         help="whole pictures as well, through the estimator: who is found? (.onnx alone)",
     )
     parser.add_argument(
-        "--empty", type=Path, metavar="FOLDER", help="of photographs with nobody in them: is anybody found?"
+        "--empty",
+        type=Path,
+        metavar="FOLDER",
+        help="of photographs with nobody in them: is anybody found? (.onnx alone)",
     )
     parser.add_argument("--picture", type=Path, help="every person, a row per model")
     arguments = parser.parse_args()
@@ -76,6 +79,10 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
 
     from rsb_pose_ros.evaluation import photographs
 
+    if arguments.empty and not arguments.empty.is_dir():
+        raise ValueError(f"--empty {arguments.empty}: no such folder; expected one of photographs with nobody in them")
+    if arguments.empty and not any(path.suffix == ".onnx" for path in arguments.models):
+        raise ValueError("--empty: no model is an .onnx file; expected one, as it is the estimator that searches")
     people = [
         p for file in arguments.annotations for p in photographs.read_people(file, arguments.images, arguments.height)
     ]

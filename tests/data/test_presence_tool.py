@@ -6,13 +6,19 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from rsb_pose_ros.evaluation.presence_answers import Answers, Search, load, save
+from rsb_pose_ros.inference.card import sha256_of
 from rsb_pose_ros.inference.presence import EVIDENCE
 from tests.data.conftest import BODIES, ROOT, SHARED
+
+COUNTS = (60, 70)
 
 
 def run(*arguments: object) -> subprocess.CompletedProcess:
@@ -28,13 +34,14 @@ def model(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def answers(tmp_path: Path) -> Path:
+def answers(tmp_path: Path, model: Path) -> Path:
     """What a search may have seen: 60 people, and 60 empty rooms where the glimpse said less."""
     empty = np.repeat([False, True], 60)
     evidence = np.random.default_rng(0).normal(size=(120, len(EVIDENCE)))
     evidence[:, EVIDENCE.index("glimpse")] -= 3 * empty
     path = tmp_path / "answers.npz"
-    np.savez(path, evidence=evidence, score=evidence[:, 0], right=~empty, picture=np.arange(120), empty=empty)
+    found = Answers(evidence, evidence[:, 0], ~empty, np.arange(120), empty)
+    save(path, found, Search(json.loads(model.with_suffix(".json").read_text())["sha256"], *COUNTS))
     return path
 
 
@@ -49,20 +56,69 @@ def test_all_cards_get_what_the_answers_say_and_check_leaves_them_alone(model: P
     for suffix in (".onnx", ".json"):
         shutil.copy(model.with_suffix(suffix), twin.with_suffix(suffix))
     before = [file.with_suffix(".json").read_bytes() for file in (model, twin)]
-    done = run(model, twin, "--answers", answers, "--check")
+    done = run(model, twin, "--answers", answers, "--pairs", COUNTS[0], "--empty", COUNTS[1], "--check")
     assert done.returncode == 0, done.stderr
     assert "60 answers about people, 60 about empty rooms" in done.stdout
     assert [file.with_suffix(".json").read_bytes() for file in (model, twin)] == before
-    assert run(model, twin, "--answers", answers).returncode == 0
+    assert run(model, twin, "--answers", answers, "--pairs", COUNTS[0], "--empty", COUNTS[1]).returncode == 0
     records = [json.loads(file.with_suffix(".json").read_text())["presence"] for file in (model, twin)]
     assert records[0] == records[1] and records[0]["weights"]["glimpse"] > 0.5
 
 
-def test_answers_of_another_kind_are_refused(model: Path, tmp_path: Path) -> None:
-    np.savez(tmp_path / "other.npz", score=np.zeros(3))
-    done = run(model, "--answers", tmp_path / "other.npz")
-    assert done.returncode == 2
-    assert "has no empty, evidence, picture, right" in done.stderr
+@pytest.mark.parametrize(
+    ("spoil", "sentence"),
+    [
+        (lambda path, _: path.write_bytes(b""), "cannot be read"),
+        (lambda path, _: path.write_bytes(path.read_bytes()[:300]), "cannot be read"),
+        (lambda path, _: np.savez(path, score=np.zeros(3)), "has no evidence, right, picture, empty, search"),
+        (
+            lambda path, found: save(path, found, Search("0" * 64, *COUNTS)),
+            "is of model 000000000000…, 60 pairs, 70 empty",
+        ),
+        (
+            lambda path, found: save(path, replace(found, score=found.score[1:]), path_search(path)),
+            "evidence has shape (120, 3); expected (119, 3)",
+        ),
+        (
+            lambda path, found: save(path, replace(found, evidence=found.evidence * np.nan), path_search(path)),
+            "numbers are not finite",
+        ),
+    ],
+)
+def test_answers_that_cannot_be_used_are_named(model: Path, answers: Path, spoil: Any, sentence: str) -> None:
+    spoil(answers, load(answers, path_search(answers)))
+    done = run(model, "--answers", answers, "--pairs", COUNTS[0], "--empty", COUNTS[1])
+    assert done.returncode == 2 and len(done.stderr.strip().splitlines()) == 1
+    assert f"{answers}: {sentence}" in done.stderr
+
+
+def path_search(answers: Path) -> Search:
+    """Of the model beside the answers."""
+    card = json.loads((answers.parent / "rsb_pose_edge.json").read_text())
+    return Search(card["sha256"], *COUNTS)
+
+
+def test_what_cannot_be_is_said_before_anything_is_searched(model: Path, answers: Path) -> None:
+    for arguments, sentence in (
+        (("--answers", "mine"), "--answers mine: expected a name that ends in .npz"),
+        (("--threads", -1), "--threads -1; expected"),
+        ((ROOT / "models/ppt.onnx",), "its task is"),
+    ):
+        done = run(model, *arguments)
+        assert done.returncode == 2 and sentence in done.stderr, done.stderr
+    other = model.with_name("other.onnx")
+    other.write_bytes(model.read_bytes() + b"\x00")
+    card = json.loads(model.with_suffix(".json").read_text()) | {"name": "other", "sha256": sha256_of(other)}
+    other.with_suffix(".json").write_text(json.dumps(card))
+    done = run(model, other, "--answers", answers)
+    assert done.returncode == 2 and "other was not made of rsb_pose_edge; expected its INT8 files" in done.stderr
+
+
+def test_cards_that_no_node_could_read_are_not_written(model: Path, answers: Path) -> None:
+    before = model.with_suffix(".json").read_bytes()
+    done = run(model, "--answers", answers, "--pairs", COUNTS[0], "--empty", COUNTS[1], "--ghosts", 60)
+    assert done.returncode == 2 and "only 60 empty rooms had anything to look at closely" in done.stderr
+    assert model.with_suffix(".json").read_bytes() == before
 
 
 def test_pictures_are_searched_and_too_few_of_them_are_said(pairs, model: Path, tmp_path: Path) -> None:
@@ -71,7 +127,6 @@ def test_pictures_are_searched_and_too_few_of_them_are_said(pairs, model: Path, 
     done = run(model, *data)
     assert done.returncode == 2
     assert "answers about people; expected at least" in done.stderr
-    with np.load(kept) as found:
-        assert found["evidence"].shape[1] == len(EVIDENCE) and np.isfinite(found["evidence"]).all()
-        assert found["right"].any(), "the shipped network finds people"
-        assert not found["right"][found["empty"]].any()
+    found = load(kept, Search(sha256_of(model), 5, 3))
+    assert found.people.any(), "the shipped network finds people"
+    assert not found.right[found.empty].any()

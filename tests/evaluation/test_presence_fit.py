@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rsb_pose_ros.evaluation.presence_fit import LEAST_ANSWERS, SURE, Answers, comparison, fit_presence, level_of
+from rsb_pose_ros.evaluation.presence_answers import Answers
+from rsb_pose_ros.evaluation.presence_fit import LEAST_ANSWERS, comparison, fit_presence, level_of
+from rsb_pose_ros.inference.estimator import MIN_CONFIDENCE
 from rsb_pose_ros.inference.presence import EVIDENCE
 
 
@@ -28,7 +30,7 @@ def answers(people: int = 300, rooms: int = 200, seed: int = 0) -> Answers:
 def test_so_many_empty_rooms_have_somebody_in_them_and_no_more(ghosts: int, seed: int) -> None:
     given = answers(seed=seed)
     presence = fit_presence(given, ghosts)
-    believed = given.empty & (presence.probability(given.evidence) >= SURE)
+    believed = given.empty & (presence.probability(given.evidence) >= MIN_CONFIDENCE)
     assert len(np.unique(given.picture[believed])) == ghosts
 
 
@@ -54,6 +56,10 @@ def test_levels() -> None:
 def test_too_few_answers_are_said() -> None:
     with pytest.raises(ValueError, match=rf"3 answers about people; expected at least {LEAST_ANSWERS}"):
         fit_presence(answers(people=3).only(np.ones(403, bool)), 0)
+    with pytest.raises(
+        ValueError, match="only 200 empty rooms had anything to look at closely, and 200 of them may have"
+    ):
+        fit_presence(answers(), 200)
     only_people = answers()
     with pytest.raises(ValueError, match="0 answers about empty rooms"):
         fit_presence(only_people.only(~only_people.empty), 0)

@@ -9,7 +9,7 @@ import pytest
 from visualization_msgs.msg import Marker
 
 from rsb_pose_ros.skeleton import BONES, INDEX, JOINT_COUNT, LEFT_RGB, RIGHT_RGB
-from tests.inference.blob_scene import picture_of_several, standing_at
+from tests.inference.blob_scene import picture, picture_of_several, standing_at
 from tests.node.running_node import RunningNode
 from tests.node.stereo_camera import FRAME, OUTPUTS, image, stamp_of
 from tests.node.test_model_state import set_parameter
@@ -166,6 +166,29 @@ def test_diagnostics_name_provider_model_calibration_and_latency(shared: Any, an
     latency = camera.values("latency")
     assert {f"{s}_{p}_ms" for s in ("wait", "decode", "network", "publish") for p in ("p50", "p95")} <= set(latency)
     assert all(camera.states[name].level == b"\x00" for name in ("model", "calibration"))
+
+
+def test_diagnostics_say_how_sure_a_search_was_of_whom_it_did_not_believe_in(
+    tmp_path: Any, camera: Any, model: Any
+) -> None:
+    def images() -> dict[str, str]:
+        return camera.values("images")
+
+    def half() -> None:
+        """Somebody without legs, of whom the network is sure by no more than 80 %."""
+        camera.send_infos()
+        views = picture(camera.rig, standing_at(0, 0, 3))
+        for view in views:
+            view[view.shape[0] * 265 // 480 :] = 40
+        camera.send(*map(image, views))
+
+    options = {"model": model, "min_confidence": 0.95, "diagnostics_period": 0.2}
+    with RunningNode(tmp_path / "node.log", "-r", f"__ns:=/{camera.namespace}", **options):
+        camera.until(lambda: images().get("best_rejected", "none") != "none", half)
+        sureness = float(images()["best_rejected"])
+        assert 0.5 < sureness < 0.95 and images()["people"] == "0"
+        assert set_parameter(camera, "min_confidence", sureness).successful
+        camera.until(lambda: (images().get("people"), images().get("best_rejected")) == ("1", "none"), half)
 
 
 def test_two_people_have_ids_of_their_own(tmp_path: Any, camera: Any, model: Any) -> None:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import replace
 
 import numpy as np
 from scipy.optimize import minimize
 
+from rsb_pose_ros.evaluation.presence_answers import Answers
+from rsb_pose_ros.inference.estimator import MIN_CONFIDENCE
 from rsb_pose_ros.inference.presence import Presence
 
-SURE = 0.75
-"""The default of min_confidence: the level that the fit is tied to."""
 RIDGE = 0.01
 """Keeps weights finite where evidence separates the answers fully."""
 LEAST_ANSWERS = 20
@@ -21,44 +21,29 @@ MARGIN = 1e-3
 """Above the highest of all ghosts: a card's numbers are rounded."""
 
 
-@dataclass(frozen=True)
-class Answers:
-    """Everybody whom searches have looked at closely. evidence: (N, E) of presence.EVIDENCE; score: (N,) mean confidence;
-    right: (N,) bool, they are there; picture: (N,) number of the whole picture; empty: (N,) bool, nobody is in it."""
-
-    evidence: np.ndarray
-    score: np.ndarray
-    right: np.ndarray
-    picture: np.ndarray
-    empty: np.ndarray
-
-    def only(self, kept: np.ndarray) -> Answers:
-        """Those answers."""
-        return Answers(*(getattr(self, field.name)[kept] for field in fields(self)))
-
-    @property
-    def people(self) -> np.ndarray:
-        """(N,) bool: right ones. A wrong one in a picture with people is neither: it may be somebody who is hardly seen."""
-        return self.right & ~self.empty
-
-
 def fit_presence(answers: Answers, ghosts: int) -> Presence:
-    """The regression, shifted so that from SURE on no more than `ghosts` of the empty pictures have somebody in them.
+    """The regression, shifted so that from min_confidence's default on no more than `ghosts` of the empty pictures have
+    somebody in them.
 
-    Raises ValueError for too few answers.
+    Raises ValueError for too few answers, and where no more empty pictures than that have caught any glimpse.
     """
     fitted = regression(answers)
     nobody = answers.only(answers.empty)
     level = level_of(nobody.evidence @ fitted.weights, nobody.picture, ghosts)
-    return replace(fitted, bias=float(np.log(SURE / (1 - SURE)) - level))
+    if not np.isfinite(level):
+        raise ValueError(
+            f"only {len(np.unique(nobody.picture))} empty rooms had anything to look at closely, and {ghosts} of them "
+            "may have somebody in them; expected more: raise --empty or lower --ghosts"
+        )
+    return replace(fitted, bias=float(np.log(MIN_CONFIDENCE / (1 - MIN_CONFIDENCE)) - level))
 
 
 def regression(answers: Answers) -> Presence:
     """Logistic regression in which people and nobody weigh alike. Raises ValueError for too few answers."""
     counts = answers.people.sum(), answers.empty.sum()
-    for count, what in zip(counts, ("people", "empty rooms"), strict=True):
+    for count, what, option in zip(counts, ("people", "empty rooms"), ("--pairs", "--empty"), strict=True):
         if count < LEAST_ANSWERS:
-            raise ValueError(f"{count} answers about {what}; expected at least {LEAST_ANSWERS}: more pairs")
+            raise ValueError(f"{count} answers about {what}; expected at least {LEAST_ANSWERS}: raise {option}")
     evidence = np.concatenate([answers.evidence[answers.people], answers.evidence[answers.empty]])
     sign, share = np.repeat([1.0, -1.0], counts), np.repeat(0.5 / np.array(counts), counts)
     mean, spread = evidence.mean(0), np.maximum(evidence.std(0), 1e-9)

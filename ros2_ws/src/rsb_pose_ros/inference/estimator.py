@@ -15,13 +15,11 @@ from rsb_pose_ros.inference.network import CropObserver, StereoPoseNetwork, Timi
 from rsb_pose_ros.inference.person import Person
 from rsb_pose_ros.inference.providers import Provider
 from rsb_pose_ros.inference.search import Candidate, PersonSearch, accepted
-from rsb_pose_ros.inference.track import FORGET_S, FRAME_S, Track
+from rsb_pose_ros.inference.track import FORGET_S, FRAME_S, KEEP, Track
 from rsb_pose_ros.inference.windows import person_window, steady
 from rsb_pose_ros.stereo import StereoRig
 
 MIN_CONFIDENCE = 0.75
-KEEP = 0.35
-"""A person that is followed is lost below this share of min_confidence: one blurred pair does not end a track."""
 SEARCH_EVERY = 3
 """While somebody is followed and there may be more people, somebody else is looked for in every third pair."""
 
@@ -99,8 +97,8 @@ class StereoPoseEstimator:
 
     @property
     def candidate(self) -> Candidate | None:
-        """Whoever the last pair's search has looked at closely, accepted or not; None if there was no search, or it caught
-        not a glimpse of anybody."""
+        """Whoever was looked at closely in the last pair to begin a track, accepted or not; None if there was nobody to look
+        at closely, or no search."""
         return self._search.candidate
 
     @property
@@ -145,9 +143,10 @@ class StereoPoseEstimator:
         """
         if stamp is not None and not math.isfinite(stamp):
             raise ValueError(f"stamp is {stamp}; expected the capture time in seconds")
+        self._search.candidate = None
         check_pair(left, right)
         self.rig.check_image_size(left, right)
-        self._network.timing, self._search.candidate = Timing(), None
+        self._network.timing = Timing()
         now = self._clock + FRAME_S if stamp is None else float(stamp)
         if now < self._clock:
             self.reset()
@@ -196,7 +195,8 @@ class StereoPoseEstimator:
         if missing:
             latest = max(missing, key=lambda track: track.stamp)
             person = self._look_where_expected(left, right, latest, now)
-            if person is not None and person.score >= self.min_confidence:
+            # There was no glimpse of them: they were expected there.
+            if person is not None and self._search.weigh(person, person).presence >= self.min_confidence:
                 return None if any(person.is_same(other) for other in people) else person
         return None
 

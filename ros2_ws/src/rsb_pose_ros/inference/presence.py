@@ -1,12 +1,14 @@
 """How sure it is that somebody is there whom a search has come upon: what decides whether a track begins.
 
 The mean confidence of all joints lets a chair through before it lets through a person of whom the picture shows the upper
-half. So the joints that lie in the pictures are judged, how many these are is weighed, and so is what the first glimpse
-said, which saw the same through another window.
+half. So the joints that lie in the pictures are judged, and so is what the first glimpse said, which saw the same through
+another window. Of somebody who is cut off, the joints that are in view are less sure than of somebody who is not: the fewer
+are in view, the less is asked of them, down to LEAST_IN_VIEW.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,8 +19,10 @@ from rsb_pose_ros.inference.person import Person
 EVIDENCE = ("confidence", "in_view", "glimpse")
 """confidence: mean of the joints that lie in both pictures; in_view: share of the joints that do; glimpse: mean confidence
 in the search window."""
-LEAST_IN_VIEW = 0.5
-"""A smaller share counts as this one: nothing was learned from people of whom less is in the pictures."""
+LEAST_IN_VIEW = 0.65
+"""A smaller share counts as this one: next to nothing was learned from people of whom less is in the pictures."""
+STEEPEST = 50.0
+"""Logits beyond this are as sure as it gets."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +46,7 @@ class Presence:
 
     def probability(self, evidence: np.ndarray) -> np.ndarray:
         """0…1 for each row of evidence (..., E)."""
-        return 1 / (1 + np.exp(-(self.bias + evidence @ self.weights)))
+        return 1 / (1 + np.exp(-np.clip(self.bias + evidence @ self.weights, -STEEPEST, STEEPEST)))
 
 
 def evidence_of(glimpse: Person, person: Person, bounds: np.ndarray) -> np.ndarray:
@@ -59,8 +63,19 @@ def evidence_of(glimpse: Person, person: Person, bounds: np.ndarray) -> np.ndarr
 
 def is_record(value: Any) -> bool:
     """Whether a card's `presence` holds what Presence needs."""
-    try:
-        presence = Presence.of_card(value)
-    except (TypeError, ValueError, KeyError):
+    if value is None:
+        return True
+    weights = value.get("weights") if isinstance(value, dict) else None
+    if not isinstance(weights, dict) or set(weights) != set(EVIDENCE):
         return False
-    return presence is None or bool(np.isfinite([presence.bias, *presence.weights]).all())
+    return all(_is_finite(number) for number in (value.get("bias"), *weights.values()))
+
+
+def _is_finite(value: Any) -> bool:
+    """Whether a number out of JSON is one to compute with."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # an integer that no float holds
+        return False

@@ -10,7 +10,7 @@ import numpy as np
 from rsb_pose_ros.inference.network import StereoPoseNetwork
 from rsb_pose_ros.inference.person import Person
 from rsb_pose_ros.inference.presence import evidence_of
-from rsb_pose_ros.inference.track import plausible
+from rsb_pose_ros.inference.track import KEEP, plausible
 from rsb_pose_ros.inference.windows import person_window, search_windows, searched_bounds
 from rsb_pose_ros.stereo import StereoRig
 
@@ -38,12 +38,11 @@ def accepted(person: Person, score: float) -> bool:
 class PersonSearch:
     """Searches the views of one rig, a part of them in each pair.
 
-    candidate: whoever was looked at closely last, accepted or not.
+    candidate: whoever was looked at closely last, accepted or not; None is put there before each pair.
     """
 
     def __init__(self, network: StereoPoseNetwork, rig: StereoRig) -> None:
         self.windows = search_windows(rig, network.size, network.disparity_range)
-        self.candidate: Candidate | None = None
         self._network, self._rig = network, rig
         self._bounds = searched_bounds(rig)
         self.start_over()
@@ -51,6 +50,7 @@ class PersonSearch:
     def start_over(self, first_tile: int = 0) -> None:
         """Take the windows in their order again, from that tile on (they go round)."""
         self._tile, self._window = first_tile, 0
+        self.candidate: Candidate | None = None
 
     def somebody(self, left: np.ndarray, right: np.ndarray, min_confidence: float) -> Person | None:
         """The person who is seen best in the whole view or in the next of its tiles: at most 4 runs of the network."""
@@ -94,10 +94,14 @@ class PersonSearch:
             person = self._network.look(self._rig, left, right, crop, "fine", covered=covered)
             if not accepted(person, GLIMPSE * min_confidence):
                 return None
-        self.candidate = self._weighed(glimpse, person)
-        return person if self.candidate.presence >= min_confidence else None
+        # Whoever would be lost in the next pair is not begun with.
+        sure = self.weigh(glimpse, person).presence >= min_confidence
+        return person if sure and accepted(person, KEEP * min_confidence) else None
 
-    def _weighed(self, glimpse: Person, person: Person) -> Candidate:
+    def weigh(self, glimpse: Person, person: Person) -> Candidate:
+        """How sure it is that somebody is there of whom there was a glimpse and a closer look; kept as `candidate`."""
         evidence = evidence_of(glimpse, person, self._bounds)
         presence = self._network.presence
-        return Candidate(person, evidence, float(presence.probability(evidence)) if presence else person.score)
+        sureness = float(presence.probability(evidence)) if presence else person.score
+        self.candidate = Candidate(person, evidence, sureness)
+        return self.candidate

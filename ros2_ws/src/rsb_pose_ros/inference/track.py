@@ -13,6 +13,8 @@ from rsb_pose_ros.skeleton import BONES
 
 FRAME_S = 1 / 30
 """Time between pairs where no stamps are given."""
+KEEP = 0.35
+"""A person that is followed is lost below this share of min_confidence: one blurred pair does not end a track."""
 FORGET_S = 0.7
 """A person who comes back within this time, near the place where it was lost, keeps its id."""
 REACH_M = 0.5

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from typing import Any
@@ -83,7 +84,7 @@ class Diagnostics:
         elapsed = max(now - self._last[0], 1e-3)
         rates = ((pairs - self._last[1]) / elapsed, (done - self._last[2]) / elapsed)
         self._last = (now, pairs, done)
-        left, right = synchronizer.sides
+        left, right, rejected = *synchronizer.sides, worker.take_rejected()
         values = {
             "left_received": left.received,
             "right_received": right.received,
@@ -96,7 +97,7 @@ class Diagnostics:
                 for reason, n in self._complaints.counts.items()
             },
             "people": worker.people,
-            "last_candidate": "none" if worker.candidate is None else f"{worker.candidate:.2f}",
+            "best_rejected": "none" if rejected is None else f"{math.floor(100 * rejected) / 100:.2f}",
             "pairs_hz": f"{rates[0]:.1f}",
             "processed_hz": f"{rates[1]:.1f}",
             "frame_period_ms": f"{1e3 * left.period:.1f}" if left.period else "unknown",

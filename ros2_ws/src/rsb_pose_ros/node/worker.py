@@ -13,6 +13,7 @@ from typing import Any
 from rsb_pose_ros.images import ImageError, to_array
 from rsb_pose_ros.inference import EngineSettings, ModelError, Person, PersonSmoother, StereoPoseEstimator
 from rsb_pose_ros.inference.card import STEREO_POSE
+from rsb_pose_ros.inference.search import Candidate
 from rsb_pose_ros.inference.session import ModelSession
 from rsb_pose_ros.node.complaints import Complaints, Refused
 from rsb_pose_ros.node.log_bridge import forwarded
@@ -51,8 +52,7 @@ class ModelState:
 class PoseWorker:
     """Takes pairs, delivers people. All methods may be called from any thread; deliver runs on the worker's own.
 
-    people: in the last pair; candidate: how sure it was, 0…1, of whoever the last search that caught a glimpse of somebody
-    has looked at closely.
+    people: who were delivered with the last pair that was.
     parameters: gives the present values; deliver(pair, people, frame_id): publishes, or raises Refused; topics: of the
     images, for sentences; log: a logger with info, warning, error;
     now: the node's clock in seconds, that of the stamps.
@@ -73,7 +73,7 @@ class PoseWorker:
         self.done = 0
         self.refused = 0
         self.people = 0
-        self.candidate: float | None = None
+        self._rejected: float | None = None
         self._parameters, self._deliver, self._topics = parameters, deliver, topics
         self._complaints, self._log, self._now = complaints, log, now
         self._estimator: StereoPoseEstimator | None = None
@@ -225,12 +225,11 @@ class PoseWorker:
             people = estimator.estimate(left, right, pair.stamp)
         except ValueError as error:  # its word for pictures that do not fit the calibration
             raise Refused("bad image", f"{' and '.join(self._topics)}: {error}") from error
-        self.people = len(people)
-        if estimator.candidate is not None:
-            self.candidate = estimator.candidate.presence
+        self._notice(estimator.candidate, parameters.min_confidence)
         people = self._smooth(people, pair.stamp, parameters)
         estimated = time.monotonic()
         self._deliver(pair, people, self._frame_id)
+        self.people = len(people)
         for stage, seconds in (
             ("wait", taken - pair.arrived),
             ("decode", decoded - taken),
@@ -242,6 +241,16 @@ class PoseWorker:
             ("since stamp", self._now() - pair.stamp),
         ):
             self.times.add(stage, seconds)
+
+    def take_rejected(self) -> float | None:
+        """How sure searches were, 0…1, of the surest one whom they did not believe in since this was asked last; None if
+        there was nobody."""
+        rejected, self._rejected = self._rejected, None
+        return rejected
+
+    def _notice(self, candidate: Candidate | None, min_confidence: float) -> None:
+        if candidate is not None and candidate.presence < min_confidence:
+            self._rejected = max(candidate.presence, self._rejected or 0.0)
 
     @staticmethod
     def _picture(message: Any, topic: str) -> Any:
