@@ -100,7 +100,7 @@ def write_card(card: ModelCard, model: str | Path) -> Path:
         if not content[key]:
             del content[key]
     path = card_path(model)
-    path.write_text(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+    path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     return path
 
 
