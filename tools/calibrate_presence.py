@@ -17,6 +17,7 @@ import argparse
 import os
 import sys
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -63,20 +64,20 @@ def main() -> int:
 
 
 def calibrate(arguments: argparse.Namespace) -> None:
-    from rsb_pose_ros.evaluation.presence_answers import Search, load, save
+    from rsb_pose_ros.evaluation.presence_answers import Source, load, save
     from rsb_pose_ros.evaluation.presence_fit import fit_presence
     from rsb_pose_ros.inference.card import STEREO_POSE, read_card, write_card
 
     check(arguments)
     cards = [read_card(model, STEREO_POSE) for model in arguments.models]
     check_origin(cards)
-    search = Search(cards[0].sha256, arguments.pairs, arguments.empty)
+    source = Source(cards[0].sha256, arguments.pairs, arguments.empty)
     if arguments.answers is not None and arguments.answers.exists():
-        answers = load(arguments.answers, search)
+        answers = load(arguments.answers, source)
     else:
         answers = searched(arguments)
         if arguments.answers is not None:
-            save(arguments.answers, answers, search)
+            save(arguments.answers, answers, source)
     presence = fit_presence(answers, arguments.ghosts)
     print(f"{answers.people.sum()} answers about people, {answers.empty.sum()} about empty rooms; {presence.record()}")
     if not arguments.check:
@@ -137,10 +138,10 @@ def searched(arguments: argparse.Namespace) -> Answers:
     data = SyntheticConfig.from_yaml(arguments.data, size), arguments.shared, arguments.bodies
     onlooker = Onlooker(arguments.models[0], arguments.threads)
     rows: list[tuple[np.ndarray, float, bool, int, bool]] = []
+    numbers = count()
 
     def look(estimator: StereoPoseEstimator, pair: WholePair) -> None:
-        empty, number = not len(pair.people), len(numbers)
-        numbers.append(number)
+        empty, number = not len(pair.people), next(numbers)
         for tile in range(LOOKS if empty else 1):
             estimator.use_rig(pair.rig, first_tile=number + tile)  # and nobody is followed
             estimator.estimate(pair.left, pair.right)
@@ -149,11 +150,10 @@ def searched(arguments: argparse.Namespace) -> Answers:
                 right = any(is_there(person.keypoints[0], joints, pair.rig.projections) for joints in pair.people)
                 rows.append((candidate.evidence, person.score, right, number, empty))
 
-    numbers: list[int] = []
     onlooker.outcomes(look, peopled_pairs(*data, arguments.pairs, LEARNING), arguments.pairs, "with people")
     onlooker.outcomes(look, empty_pairs(*data, arguments.empty, LEARNING), arguments.empty, "empty rooms")
     if not rows:
-        raise ValueError(f"{arguments.models[0].name} has seen nobody in {len(numbers)} pictures: is it trained?")
+        raise ValueError(f"{arguments.models[0].name} has seen nobody in any of the pictures: is it trained?")
     return Answers(*(np.array(column) for column in zip(*rows, strict=True)))
 
 

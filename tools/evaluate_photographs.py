@@ -77,7 +77,7 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     import cv2
     from tqdm import tqdm
 
-    from rsb_pose_ros.evaluation import photographs
+    from rsb_pose_ros.evaluation import photographs, whole_photographs
 
     if arguments.empty and not arguments.empty.is_dir():
         raise ValueError(f"--empty {arguments.empty}: no such folder; expected one of photographs with nobody in them")
@@ -99,8 +99,6 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
         tiles = [cv2.resize(photographs.tile(pair, *f), (TILE, TILE)) for pair, f in zip(pairs, found)]
         rows.append(np.concatenate(tiles, axis=1))
     for path in (path for path in arguments.models if path.suffix == ".onnx"):
-        from rsb_pose_ros.evaluation import whole_photographs
-
         if arguments.whole:
             looks = whole_photographs.search(path, people, arguments.grey)
             result[path.stem]["whole_pictures"] = whole_photographs.summary(looks)

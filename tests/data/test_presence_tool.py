@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rsb_pose_ros.evaluation.presence_answers import Answers, Search, load, save
+from rsb_pose_ros.evaluation.presence_answers import Answers, Source, load, save
 from rsb_pose_ros.inference.card import sha256_of
 from rsb_pose_ros.inference.presence import EVIDENCE
 from tests.data.conftest import BODIES, ROOT, SHARED
@@ -41,7 +41,7 @@ def answers(tmp_path: Path, model: Path) -> Path:
     evidence[:, EVIDENCE.index("glimpse")] -= 3 * empty
     path = tmp_path / "answers.npz"
     found = Answers(evidence, evidence[:, 0], ~empty, np.arange(120), empty)
-    save(path, found, Search(json.loads(model.with_suffix(".json").read_text())["sha256"], *COUNTS))
+    save(path, found, Source(json.loads(model.with_suffix(".json").read_text())["sha256"], *COUNTS))
     return path
 
 
@@ -70,32 +70,32 @@ def test_all_cards_get_what_the_answers_say_and_check_leaves_them_alone(model: P
     [
         (lambda path, _: path.write_bytes(b""), "cannot be read"),
         (lambda path, _: path.write_bytes(path.read_bytes()[:300]), "cannot be read"),
-        (lambda path, _: np.savez(path, score=np.zeros(3)), "has no evidence, right, picture, empty, search"),
+        (lambda path, _: np.savez(path, score=np.zeros(3)), "has no evidence, right, picture, empty, source"),
         (
-            lambda path, found: save(path, found, Search("0" * 64, *COUNTS)),
+            lambda path, found: save(path, found, Source("0" * 64, *COUNTS)),
             "is of model 000000000000…, 60 pairs, 70 empty",
         ),
         (
-            lambda path, found: save(path, replace(found, score=found.score[1:]), path_search(path)),
+            lambda path, found: save(path, replace(found, score=found.score[1:]), source_of(path)),
             "evidence has shape (120, 3); expected (119, 3)",
         ),
         (
-            lambda path, found: save(path, replace(found, evidence=found.evidence * np.nan), path_search(path)),
+            lambda path, found: save(path, replace(found, evidence=found.evidence * np.nan), source_of(path)),
             "numbers are not finite",
         ),
     ],
 )
 def test_answers_that_cannot_be_used_are_named(model: Path, answers: Path, spoil: Any, sentence: str) -> None:
-    spoil(answers, load(answers, path_search(answers)))
+    spoil(answers, load(answers, source_of(answers)))
     done = run(model, "--answers", answers, "--pairs", COUNTS[0], "--empty", COUNTS[1])
     assert done.returncode == 2 and len(done.stderr.strip().splitlines()) == 1
     assert f"{answers}: {sentence}" in done.stderr
 
 
-def path_search(answers: Path) -> Search:
+def source_of(answers: Path) -> Source:
     """Of the model beside the answers."""
     card = json.loads((answers.parent / "rsb_pose_edge.json").read_text())
-    return Search(card["sha256"], *COUNTS)
+    return Source(card["sha256"], *COUNTS)
 
 
 def test_what_cannot_be_is_said_before_anything_is_searched(model: Path, answers: Path) -> None:
@@ -127,6 +127,6 @@ def test_pictures_are_searched_and_too_few_of_them_are_said(pairs, model: Path, 
     done = run(model, *data)
     assert done.returncode == 2
     assert "answers about people; expected at least" in done.stderr
-    found = load(kept, Search(sha256_of(model), 5, 3))
+    found = load(kept, Source(sha256_of(model), 5, 3))
     assert found.people.any(), "the shipped network finds people"
     assert not found.right[found.empty].any()

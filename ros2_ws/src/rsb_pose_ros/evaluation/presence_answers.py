@@ -1,4 +1,4 @@
-"""Whom searches of whole pictures have looked at closely: what presences are fitted to; kept in a file, as it takes long."""
+"""What searches of whole pictures have answered, and the file that keeps it: what presences are fitted to."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Answers:
 
 
 @dataclass(frozen=True)
-class Search:
+class Source:
     """Where answers are from. sha256: of the model; pairs, rooms: whole pictures with people, and empty rooms."""
 
     sha256: str
@@ -52,25 +52,29 @@ class Search:
     rooms: int
 
 
-def save(path: Path, answers: Answers, search: Search) -> None:
+def save(path: Path, answers: Answers, source: Source) -> None:
     """Write an .npz with both. Raises OSError."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    np.savez(path, **vars(answers), search=np.array([search.sha256, str(search.pairs), str(search.rooms)]))
+    np.savez(path, **vars(answers), source=_row(source))
 
 
-def load(path: Path, search: Search) -> Answers:
-    """What `save` has written of the same search. Raises ValueError that names the file and what it holds instead."""
+def _row(source: Source) -> np.ndarray:
+    return np.array([source.sha256, str(source.pairs), str(source.rooms)])
+
+
+def load(path: Path, source: Source) -> Answers:
+    """What `save` has written of the same source. Raises ValueError that names the file and what it holds instead."""
     wanted = [field.name for field in fields(Answers)]
     try:
         with np.load(path) as arrays:
-            missing = [name for name in (*wanted, "search") if name not in arrays]
+            missing = [name for name in (*wanted, "source") if name not in arrays]
             columns = {name: arrays[name] for name in wanted if name in arrays}
-            found = tuple(map(str, arrays["search"])) if not missing else ()
+            found = tuple(map(str, arrays["source"])) if not missing else ()
     except (OSError, ValueError, EOFError, TypeError, AttributeError, zipfile.BadZipFile) as error:
         raise ValueError(f"{path}: cannot be read ({error}); expected what --answers wrote: remove it") from error
     if missing:
         raise ValueError(f"{path}: has no {', '.join(missing)}; expected what --answers wrote: remove it")
-    expected = (search.sha256, str(search.pairs), str(search.rooms))
+    expected = tuple(map(str, _row(source)))
     if found != expected:
         found_text, wanted_text = (f"{s[:12]}…, {p} pairs, {r} empty rooms" for s, p, r in (found, expected))
         raise ValueError(f"{path}: is of model {found_text}; expected {wanted_text}: give another --answers")
